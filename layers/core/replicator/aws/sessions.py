@@ -1,0 +1,80 @@
+"""Whose credentials a call is made with: the function's own, or those of a role in or for one spoke."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from replicator.errors import DENIED_CODES, ErrorCode, PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_sts.type_defs import TagTypeDef
+
+SPOKE_TAG = "spoke"
+"""Session tag that names the spoke account; the policies of the copy role and of the spokes ask for it."""
+
+
+def client_config(**more: object) -> Config:
+    """Give the configuration of every client: standard retries, bounded waits, a name in CloudTrail."""
+    base = Config(
+        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=5,
+        user_agent_extra="model-registry-replicator",
+    )
+    return base.merge(Config(**more)) if more else base  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Makes sessions for one invocation.
+
+    Parameters
+    ----------
+    partition, region
+        Where the hub is; every session is for this region.
+    """
+
+    partition: str
+    region: str
+    own: boto3.Session = field(default_factory=boto3.Session)
+
+    def spoke(self, account: str, role_name: str) -> boto3.Session:
+        """Assume the read role of one spoke. Raises `PermanentError` when it does not let us in."""
+        arn = f"arn:{self.partition}:iam::{account}:role/{role_name}"
+        try:
+            return self._assume(arn, account)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in DENIED_CODES:
+                raise
+            raise PermanentError(
+                ErrorCode.SOURCE_ACCESS_DENIED,
+                f"{arn} cannot be assumed: deploy spoke.yaml in account {account} with this hub's account "
+                f"and namespace, then redrive. AWS says: {error.response['Error'].get('Message', '')}",
+            ) from error
+
+    def for_spoke(self, role_arn: str, account: str) -> boto3.Session:
+        """Assume one of the hub's own roles, narrowed to one spoke by the session tag."""
+        return self._assume(role_arn, account)
+
+    def _assume(self, role_arn: str, account: str) -> boto3.Session:
+        tags: Sequence[TagTypeDef] = [{"Key": SPOKE_TAG, "Value": account}]
+        sts = self.own.client("sts", region_name=self.region, config=client_config())
+        answer = sts.assume_role(
+            RoleArn=role_arn,
+            RoleSessionName=re.sub(r"[^\w+=,.@-]", "-", f"replicator-{account}"),
+            Tags=tags,
+        )
+        credentials = answer["Credentials"]
+        return boto3.Session(
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
+            region_name=self.region,
+        )

@@ -1,0 +1,122 @@
+"""What each function is told by its template: one frozen model per function.
+
+A field is the environment variable of the same name in capitals. Handlers call ``from_environment``
+when they are invoked; nothing is read at import. A test keeps each model and the variables that
+``template.yaml`` gives the function the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from replicator.errors import ErrorCode, PermanentError
+from replicator.model import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Account = Annotated[str, Field(pattern=r"^\d{12}$")]
+Text = Annotated[str, Field(min_length=1)]
+
+
+def _comma_separated(value: Any) -> Any:
+    if isinstance(value, str):
+        return frozenset(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Accounts = Annotated[frozenset[Account], BeforeValidator(_comma_separated)]
+
+
+class Settings(Strict):
+    """What every function is told."""
+
+    hub_account: Account
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings, or raise `PermanentError` that names each variable that is wrong."""
+        names = {name: name.upper() for name in cls.model_fields}
+        given = {name: environment[key] for name, key in names.items() if key in environment}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+            raise PermanentError(
+                ErrorCode.CONFIGURATION, f"the function's environment is wrong: {wrong}. Deploy the stack again."
+            ) from error
+
+
+class LedgerSettings(Settings):
+    """For the functions that keep the ledger."""
+
+    ledger_table: Text
+
+
+class SpokeSettings(Settings):
+    """For the functions that read from a spoke."""
+
+    spoke_role_name: Text
+
+
+class PolicySettings(LedgerSettings, SpokeSettings):
+    """For the functions that decide what the mirror looks like."""
+
+    hub_bucket: Text
+    namespace: Text
+    hub_approval_status: Literal["PendingManualApproval", "Mirrored"]
+    group_name_template: Text
+    image_accounts: Accounts
+    """Accounts beside the spoke itself whose images a package may name; they are copied too."""
+
+
+class IntakeSettings(LedgerSettings):
+    """For ``intake``."""
+
+    spoke_accounts: Accounts
+    """Empty when the organization is what admits a spoke."""
+    state_machine_arn: Text
+    dead_letter_queue_url: Text
+
+
+class PlanSettings(PolicySettings):
+    """For ``plan``."""
+
+
+class CopyArtifactSettings(SpokeSettings):
+    """For ``copy_artifact``."""
+
+    hub_bucket: Text
+    hub_key_arn: Text
+    copy_role_arn: Text
+    """The hub's role that reads the spoke's buckets, assumed with the session tag ``spoke``."""
+
+
+class CopyImageSettings(SpokeSettings):
+    """For ``copy_image``."""
+
+    hub_key_arn: Text
+    namespace: Text
+    image_accounts: Accounts
+
+
+class RegisterSettings(PolicySettings):
+    """For ``register``."""
+
+    event_bus_name: Text
+
+
+class RecordFailureSettings(LedgerSettings):
+    """For ``record_failure``."""
+
+    event_bus_name: Text
+    dead_letter_queue_url: Text
+
+
+class RedriveSettings(Settings):
+    """For ``redrive``."""
+
+    dead_letter_queue_url: Text
+    intake_queue_url: Text

@@ -1,0 +1,142 @@
+"""What the steps of the state machine hand to each other: small, and the same shape in every round.
+
+Step Functions allows 262,144 bytes of state, so the description of the package is never part of it:
+each step that needs it reads it again, which also shows whether it changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from replicator.errors import ErrorCode
+from replicator.model import Frozen, Strict
+
+
+class Action(StrEnum):
+    """What a run has to do."""
+
+    MIRROR = "MIRROR"
+    UPDATE = "UPDATE"
+    NOTHING = "NOTHING"
+    REFUSE = "REFUSE"
+
+
+class ArtifactCopy(Strict):
+    """One S3 location to copy, however many members of the package name it."""
+
+    kind: Literal["artifact"] = "artifact"
+    uri: str
+    """As the package spells it."""
+    type: Literal["object", "prefix"]
+    etag: str | None = None
+    """The ETag that SageMaker recorded at registration, where the package has one. Without quotes."""
+    destination: str
+    """Key prefix in the hub's bucket, ending with a slash: ``models/<account>/<group>/<version>/``."""
+
+
+class ImageCopy(Strict):
+    """One image to copy."""
+
+    kind: Literal["image"] = "image"
+    uri: str
+    """As the package spells it."""
+    digest: str | None = None
+    """The digest that SageMaker recorded at registration, where the package has one."""
+    repository: str
+    """Name of the hub's repository for it."""
+
+
+Copy = Annotated[ArtifactCopy | ImageCopy, Field(discriminator="kind")]
+
+
+class Progress(Strict):
+    """How far a copy is, when it stopped ahead of the deadline."""
+
+    moved: int
+    """Bytes known to be at the destination."""
+    total: int
+    """Bytes in all."""
+    objects: int = 0
+    """Objects (or layers) that are finished."""
+
+
+class CopyResult(Strict):
+    """Where a location went, and how it is known to be the same bytes."""
+
+    kind: Literal["artifact", "image"]
+    uri: str
+    """As the package spells it: the key for rewriting."""
+    destination: str
+    """The location that takes its place."""
+    bytes: int
+    objects: int = 1
+    """Objects of a prefix; manifests and blobs of an image."""
+    pin: str | None = None
+    """What exactly was copied: the version id, else the ETag, else (image) the digest."""
+    checksum: str | None = None
+    """``<algorithm>:<value>`` of the whole object; the digest of an image; of a prefix, the SHA-256 of its
+    sorted list of keys, sizes and checksums."""
+    verified: str
+    """How source and copy were compared, for instance ``CRC64NVME``, ``ETag``, ``digest``."""
+    method: str
+    """How the bytes travelled, for instance ``server-side``, ``streamed``, ``already there``."""
+
+
+class CopyRequest(Strict):
+    """Input of the copy functions."""
+
+    source_arn: str
+    copy_: Copy = Field(alias="copy")
+    progress: Progress | None = None
+    """What the invocation before this one answered, so that a loop without progress can be told."""
+
+
+class CopyAnswer(Strict):
+    """Output of the copy functions: ``result`` when done, else ``progress``."""
+
+    done: bool
+    result: CopyResult | None = None
+    progress: Progress | None = None
+
+
+class RunInput(Strict):
+    """Input of an execution. It depends on the ledger's item alone, so starting it twice is harmless."""
+
+    source_arn: str
+    attempt: int
+
+
+class PlanAnswer(Strict):
+    """Output of the plan function."""
+
+    action: Action
+    reason: str
+    code: ErrorCode | None = None
+    """Why it is refused."""
+    wanted: int
+    """The ledger's counter, read before the source was described."""
+    fingerprint: str | None = None
+    """Of the source as it was described."""
+    copies: list[Copy] = []
+    again: bool = False
+    """With ``NOTHING``: the source changed again meanwhile, plan once more."""
+
+
+class RegisterRequest(Frozen):
+    """Input of the register function."""
+
+    source_arn: str
+    attempt: int
+    plan: PlanAnswer
+    results: list[CopyResult] = []
+
+
+class RegisterAnswer(Strict):
+    """Output of the register function."""
+
+    again: bool
+    status: str
+    hub_arn: str | None = None
