@@ -1,0 +1,239 @@
+"""The mirror: what it is created with, and what an update may change.
+
+An update is three-way: what the source says now, what was last written (and how the hub showed it right
+after), and what the hub shows now. What a person changed in the hub stays and is reported as drift; a
+rejection in the spoke always goes through.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from replicator import provenance
+from replicator.package import digest, rewrite
+from replicator.policy import REJECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from replicator.identifiers import ModelPackageArn
+    from replicator.package import Description
+    from replicator.policy import Policy
+
+METADATA = "CustomerMetadataProperties"
+ADDITIONAL = "AdditionalInferenceSpecifications"
+DESCRIPTION = "ApprovalDescription"
+APPROVAL = "ModelApprovalStatus"
+
+# UpdateModelPackage takes these as a whole.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+_WHOLE = (
+    "InferenceSpecification",
+    "ModelCard",
+    "ModelLifeCycle",
+    "ModelPackageRegistrationType",
+    "SourceUri",
+    DESCRIPTION,
+)
+_UPDATABLE = {*_WHOLE, METADATA, ADDITIONAL, APPROVAL}
+_TOKENS = uuid.UUID("8f5ff2a4-6d4e-5b0c-9c55-3a5b6b1f6f0e")
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the mirror should show, going by the source alone."""
+
+    members: dict[str, Any]
+    """Members of CreateModelPackage that are carried over, rewritten, with the approval description."""
+    source_approval: str
+    dropped: dict[str, str]
+    """Path of each member that is not carried over, and why."""
+
+
+def desired(source: Description, locations: Mapping[str, str], hub_key_arn: str) -> Desired:
+    """Rewrite the source into what the mirror should show."""
+    rewritten = rewrite(source, locations)
+    members, dropped = dict(rewritten.members), dict(rewritten.dropped)
+    metadata = members.pop(METADATA, {})
+    foreign = {key for key in metadata if key.startswith(provenance.PREFIX)}
+    dropped |= {f"{METADATA}{{{key}}}": "the replicator's own prefix" for key in foreign}
+    if kept := {key: value for key, value in metadata.items() if key not in foreign}:
+        members[METADATA] = kept
+    if source.get("SecurityConfig"):
+        members["SecurityConfig"] = {"KmsKeyId": hub_key_arn}
+    if source.get(DESCRIPTION):
+        members[DESCRIPTION] = source[DESCRIPTION]
+    return Desired(members, source.get(APPROVAL) or "PendingManualApproval", dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """The calls that make a mirror."""
+
+    create: dict[str, Any]
+    then_update: dict[str, Any]
+    """What Create refuses and Update takes, without the ARN; often empty."""
+
+
+def creation(
+    arn: ModelPackageArn, want: Desired, group: str, policy: Policy, entries: Mapping[str, str]
+) -> Creation:
+    """Say how a mirror is made.
+
+    Parameters
+    ----------
+    arn
+        Of the source; the client token is made from it.
+    want
+        What the mirror should show.
+    group
+        The hub's group.
+    policy
+        Gives the approval status.
+    entries
+        Provenance, as far as it fits beside the source's own metadata.
+    """
+    members = dict(want.members)
+    later: dict[str, Any] = {}
+    if description := members.pop(DESCRIPTION, None):
+        later[DESCRIPTION] = description
+    # Create refuses SourceUri beside an inference specification (aws/sagemaker-python-sdk issue 4492).
+    if "SourceUri" in members and "InferenceSpecification" in members:
+        later["SourceUri"] = members.pop("SourceUri")
+    members[METADATA] = {**members.get(METADATA, {}), **entries}
+    request = {
+        **members,
+        "ModelPackageGroupName": group,
+        APPROVAL: policy.first_approval_status(want.source_approval),
+        "ClientToken": str(uuid.uuid5(_TOKENS, str(arn))),
+    }
+    return Creation({name: value for name, value in request.items() if value not in ({}, [])}, later)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was last written to a mirror, kept in the ledger."""
+
+    source_approval: str | None = None
+    """The source's approval status when it was last applied."""
+    members: Mapping[str, str] = field(default_factory=dict)
+    """Member (or ``member{key}``) to the digests ``<as desired>:<as the hub showed it after>``."""
+
+
+@dataclass(slots=True)
+class Update:
+    """The call that brings a mirror up to date."""
+
+    request: dict[str, Any] = field(default_factory=dict)
+    """For UpdateModelPackage, without the ARN; empty when there is nothing to write."""
+    drift: list[str] = field(default_factory=list)
+    """What a person changed in the hub, and that stays."""
+    not_updatable: list[str] = field(default_factory=list)
+    """What changed in the source and SageMaker cannot update."""
+
+
+_NOTHING = object()
+
+
+def _units(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Take members apart into what is compared by itself: metadata by key, additional specs by name."""
+    units: dict[str, Any] = {}
+    for name, value in members.items():
+        if name == METADATA:
+            units |= {
+                f"{METADATA}{{{key}}}": v for key, v in value.items() if not key.startswith(provenance.PREFIX)
+            }
+        elif name == ADDITIONAL:
+            units |= {f"{ADDITIONAL}{{{spec['Name']}}}": spec for spec in value}
+        else:
+            units[name] = value
+    return units
+
+
+def shown(mirror: Description) -> dict[str, Any]:
+    """Give what a mirror shows, in the same units and without what SageMaker adds."""
+    members = dict(rewrite(mirror, {}).members)
+    if mirror.get(DESCRIPTION):
+        members[DESCRIPTION] = mirror[DESCRIPTION]
+    members.pop("SecurityConfig", None)
+    return _units(members)
+
+
+def written(
+    want: Desired, mirror: Description, before: Written | None = None, drift: list[str] | None = None
+) -> Written:
+    """Say what is to be remembered after a write, from what was desired and what the hub shows now.
+
+    What drifted is remembered as it was before, so that it stays drift.
+    """
+    now = shown(mirror)
+    wanted = _units({k: v for k, v in want.members.items() if k != "SecurityConfig"})
+    members = {unit: f"{digest(value)}:{digest(now.get(unit))}" for unit, value in wanted.items()}
+    for unit in drift or []:
+        old = before.members.get(unit) if before else None
+        shown_before = old.partition(":")[2] if old else digest(None)
+        if unit in wanted:
+            members[unit] = f"{digest(wanted[unit])}:{shown_before}"
+        elif old:
+            members[unit] = old
+    return Written(want.source_approval, members)
+
+
+def update(want: Desired, mirror: Description, last: Written, policy: Policy) -> Update:
+    """Say what has to be written to a mirror, what drifted, and what cannot be updated."""
+    result = Update()
+    hub = shown(mirror)
+    wanted = _units({k: v for k, v in want.members.items() if k != "SecurityConfig"})
+    for unit in {**wanted, **last.members}:
+        _compare(unit, wanted.get(unit, _NOTHING), hub.get(unit, _NOTHING), last.members.get(unit), result)
+    _approve(want, mirror, last, policy, result)
+    return result
+
+
+def _compare(unit: str, wanted: Any, hub: Any, last: str | None, result: Update) -> None:
+    wrote, _, showed = (last or "").partition(":")
+    gone = wanted is _NOTHING
+    source_changed = gone if last else True
+    if last and not gone:
+        source_changed = digest(wanted) != wrote
+    hub_changed = digest(None if hub is _NOTHING else hub) != (showed if last else digest(None))
+    if wanted is hub or (not gone and wanted == hub):
+        return
+    if hub_changed:
+        result.drift.append(unit)
+    elif source_changed:
+        _write(unit, wanted, result)
+
+
+def _write(unit: str, wanted: Any, result: Update) -> None:
+    name, _, key = unit.rstrip("}").partition("{")
+    if name == METADATA and wanted is _NOTHING:
+        result.request.setdefault(f"{METADATA}ToRemove", []).append(key)
+    elif name == METADATA:
+        result.request.setdefault(METADATA, {})[key] = wanted
+    elif name == ADDITIONAL and wanted is not _NOTHING:
+        result.request.setdefault(f"{ADDITIONAL}ToAdd", []).append(wanted)
+    elif name in _WHOLE and wanted is not _NOTHING:
+        result.request[name] = wanted
+    else:
+        result.not_updatable.append(unit)
+
+
+def _approve(want: Desired, mirror: Description, last: Written, policy: Policy, result: Update) -> None:
+    now = mirror.get(APPROVAL)
+    if want.source_approval == REJECTED and last.source_approval != REJECTED:
+        if now != REJECTED:
+            result.request[APPROVAL] = REJECTED
+            # The reason of the rejection goes with it, whatever stands in the hub.
+            if DESCRIPTION in want.members:
+                result.request[DESCRIPTION] = want.members[DESCRIPTION]
+                result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
+        return
+    if policy.hub_approval_status != "Mirrored" or now == want.source_approval:
+        return
+    if now == last.source_approval or last.source_approval is None:
+        result.request[APPROVAL] = want.source_approval
+    else:
+        result.drift.append(APPROVAL)

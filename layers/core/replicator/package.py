@@ -1,0 +1,211 @@
+"""A model package as `DescribeModelPackage` gives it: walked by the field map, and rewritten.
+
+One walker serves every purpose: finding the locations, writing the mirror, and reading a mirror back for
+comparison. It prunes empty structures, lists and maps on the way, because Describe returns empty
+structures that Create refuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from replicator import fields
+from replicator.fields import Card, Decided, Drop, Each, Image, Keep, Location, ReadOnly, Refuse, Text, Values
+from replicator.identifiers import InvalidIdentifierError, S3Uri
+from replicator.steps import ArtifactCopy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from replicator.fields import Node, Rule
+
+type Description = Mapping[str, Any]
+"""What `DescribeModelPackage` answers, without ``ResponseMetadata``."""
+
+
+class _Omitted:
+    """The mark of a member that the mirror does not have."""
+
+
+OMITTED = _Omitted()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value that a rule stands for."""
+
+    path: str
+    rule: Rule
+    value: Any
+    beside: Mapping[str, Any]
+    """The structure that the member is in."""
+
+
+def transform(
+    node: Node,
+    value: Any,
+    visit: Callable[[Found], Any],
+    path: str = "",
+    beside: Mapping[str, Any] | None = None,
+) -> Any:
+    """Rebuild ``value`` along the map; ``visit`` says what takes the place of each value under a rule.
+
+    Returns `OMITTED` where nothing is left. A member that the map does not know is visited with a `Drop`
+    rule, so that it cannot vanish unseen.
+    """
+    if isinstance(node, dict):
+        members = {
+            name: transform(
+                node.get(name, _UNKNOWN), member, visit, f"{path}.{name}" if path else name, value
+            )
+            for name, member in value.items()
+        }
+        return {name: member for name, member in members.items() if member is not OMITTED} or OMITTED
+    if isinstance(node, Each):
+        elements = [
+            transform(node.node, element, visit, f"{path}[{i}]", None) for i, element in enumerate(value)
+        ]
+        return [element for element in elements if element is not OMITTED] or OMITTED
+    if isinstance(node, Values):
+        entries = {k: visit(Found(f"{path}{{{k}}}", node.rule, v, value)) for k, v in value.items()}
+        return {k: v for k, v in entries.items() if v is not OMITTED} or OMITTED
+    return visit(Found(path, node, value, beside or {}))
+
+
+_UNKNOWN = Drop("this release of the replicator does not know it")
+
+
+def walk(description: Description) -> Iterator[Found]:
+    """Give every value of a description with its path and rule."""
+    found: list[Found] = []
+    transform(fields.PACKAGE, description, found.append)
+    return iter(found)
+
+
+def s3_location(found: Found) -> S3Uri | None:
+    """Say which S3 location a value is; None for one that is not a location.
+
+    Raises `InvalidIdentifierError` for a member that can only hold a location and holds something else.
+    """
+    if isinstance(found.rule, Location):
+        return S3Uri.parse(found.value)
+    if isinstance(found.rule, Text | fields.SourceUri) and str(found.value).startswith("s3://"):
+        try:
+            location = S3Uri.parse(found.value)
+        except InvalidIdentifierError:
+            return None
+        return location if location.key else None
+    return None
+
+
+def artifact_copy(found: Found, location: S3Uri, destination: str) -> ArtifactCopy:
+    """Say how a location is copied: as the object or the prefix that its member means."""
+    rule = found.rule
+    by_type = isinstance(rule, Location) and rule.type == "S3DataType"
+    if by_type:
+        is_prefix = found.beside.get("S3DataType") == "S3Prefix"
+    else:
+        is_prefix = isinstance(rule, Text | fields.SourceUri) and location.key.endswith("/")
+    etag = found.beside.get(rule.etag) if isinstance(rule, Location) and rule.etag else None
+    return ArtifactCopy(
+        uri=found.value,
+        type="prefix" if is_prefix else "object",
+        etag=etag.strip('"') if etag and not is_prefix else None,
+        destination=destination,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The members that a mirror is created with, apart from those that `replicator.mirror` decides."""
+
+    members: dict[str, Any]
+    dropped: dict[str, str]
+    """Path of each member that the mirror does not have, and why."""
+
+
+def rewrite(description: Description, locations: Mapping[str, str]) -> Rewritten:
+    """Rewrite a description into what Create takes.
+
+    Parameters
+    ----------
+    description
+        Of the source, or of a mirror that is to be compared; then ``locations`` is empty.
+    locations
+        From a location or image as the package spells it to the one that takes its place. What is not in
+        it stays as it is.
+    """
+    dropped: dict[str, str] = {}
+
+    def visit(found: Found) -> Any:
+        match found.rule:
+            case Keep():
+                return found.value
+            case Drop(reason):
+                dropped[found.path] = reason
+                return OMITTED
+            case Decided() | ReadOnly():
+                return OMITTED
+            case Refuse():
+                return found.value
+            case Card():
+                return _rewrite_card(found.value, locations)
+            case fields.SourceUri() if found.value.startswith("arn:"):
+                dropped[found.path] = "SageMaker reads an ARN here as an order to clone that package or model"
+                return OMITTED
+            case Location() | Text() | Image() | fields.SourceUri():
+                return locations.get(found.value, found.value)
+
+    members = transform(fields.PACKAGE, description, visit)
+    return Rewritten({} if members is OMITTED else members, dropped)
+
+
+def _rewrite_card(content: str, locations: Mapping[str, str]) -> str:
+    """Rewrite ``model_overview.model_artifact`` of a card; byte for byte the same when nothing changes.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html
+    """
+    try:
+        card = json.loads(content)
+    except ValueError:
+        return content
+    overview = card.get("model_overview") if isinstance(card, dict) else None
+    artifacts = overview.get("model_artifact") if isinstance(overview, dict) else None
+    if not isinstance(artifacts, list):
+        return content
+    rewritten = [locations.get(a, a) if isinstance(a, str) else a for a in artifacts]
+    if rewritten == artifacts:
+        return content
+    card["model_overview"]["model_artifact"] = rewritten
+    return json.dumps(card, ensure_ascii=False)
+
+
+def digest(value: Any) -> str:
+    """Give a short, stable digest of a JSON value, in which times count as ISO text."""
+
+    def plain(other: Any) -> str:
+        if isinstance(other, datetime):
+            return other.isoformat()
+        raise TypeError(f"not a JSON value: {other!r}")
+
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+# What changes without the package changing: who and when, and the steps of SageMaker's own validation.
+_VOLATILE = {
+    "LastModifiedTime",
+    "LastModifiedBy",
+    "CreatedBy",
+    "ModelPackageStatusDetails",
+    "ResponseMetadata",
+}
+
+
+def fingerprint(description: Description) -> str:
+    """Give the digest of all that a mirror can depend on."""
+    return digest({name: value for name, value in description.items() if name not in _VOLATILE})

@@ -1,0 +1,109 @@
+"""The decision: what a run has to do. Pure; who calls it has read everything before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from replicator.errors import ErrorCode, PermanentError
+from replicator.identifiers import InvalidIdentifierError
+from replicator.package import artifact_copy, fingerprint, s3_location, walk
+from replicator.policy import APPROVED, aws_owned_bucket
+from replicator.refusals import image_to_copy, refuse_what_cannot_be_mirrored
+from replicator.steps import Action, ArtifactCopy, ImageCopy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from replicator.identifiers import ModelPackageArn
+    from replicator.package import Description
+    from replicator.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of the mirror."""
+
+    hub_arn: str
+    fingerprint: str
+    """Of the source as it was last applied."""
+    locations: Mapping[str, str]
+    """Where each location went, as the package spells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run has to do, and why."""
+
+    action: Action
+    reason: str
+    fingerprint: str
+    copies: list[ArtifactCopy | ImageCopy] = field(default_factory=list)
+
+
+def plan(arn: ModelPackageArn, source: Description, known: Known | None, policy: Policy) -> Plan:
+    """Decide what a run has to do. Raises `PermanentError` for what cannot be mirrored.
+
+    Parameters
+    ----------
+    arn
+        Of the source.
+    source
+        The source as it is now.
+    known
+        The mirror as the ledger knows it; None when there is none.
+    policy
+        The operator's choices.
+    """
+    print_ = fingerprint(source)
+    if known and known.fingerprint == print_:
+        return Plan(Action.NOTHING, f"the mirror {known.hub_arn} shows this state already", print_)
+    approval = source.get("ModelApprovalStatus")
+    status = source.get("ModelPackageStatus")
+    if known is None and approval != APPROVED:
+        return Plan(
+            Action.NOTHING, f"there is no mirror, and the version is {approval}, not {APPROVED}", print_
+        )
+    if status in ("Pending", "InProgress"):
+        return Plan(
+            Action.NOTHING, f"SageMaker is still at it ({status}); an event comes when it is done", print_
+        )
+    if status != "Completed":
+        raise PermanentError(
+            ErrorCode.PACKAGE_NOT_COMPLETED,
+            f"{arn} is {status}, not Completed, so there is nothing whole to mirror. Register the model again.",
+        )
+    refuse_what_cannot_be_mirrored(arn, source)
+    copies = find_copies(arn, source, policy)
+    if known is None:
+        return Plan(Action.MIRROR, f"the version is {APPROVED} and has no mirror yet", print_, copies)
+    missing = [copy for copy in copies if copy.uri not in known.locations]
+    return Plan(Action.UPDATE, f"the version changed since {known.hub_arn} was written", print_, missing)
+
+
+def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> list[ArtifactCopy | ImageCopy]:
+    """List every location to copy once, however many members name it, in the order they are named."""
+    group = str(source.get("ModelPackageGroupName") or arn.group)
+    destination = policy.artifact_prefix(arn.account, group, arn.version)
+    copies: dict[str, ArtifactCopy | ImageCopy] = {}
+    for found in walk(source):
+        if image := image_to_copy(arn, found, policy):
+            copies.setdefault(
+                found.value,
+                ImageCopy(
+                    uri=found.value,
+                    digest=found.beside.get("ImageDigest") or image.digest,
+                    repository=policy.repository_name(arn.account, image.account, image.repository),
+                ),
+            )
+            continue
+        try:
+            location = s3_location(found)
+        except InvalidIdentifierError as error:
+            raise PermanentError(
+                ErrorCode.INVALID_LOCATION,
+                f"{found.path} of {arn} is {error}. Register the model again with an s3:// location.",
+            ) from error
+        if location and not aws_owned_bucket(location.bucket):
+            copies.setdefault(found.value, artifact_copy(found, location, destination))
+    return list(copies.values())

@@ -1,0 +1,96 @@
+"""The operator's choices: which packages, which names, which approval status, which registries."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Literal
+
+APPROVED, REJECTED, PENDING = "Approved", "Rejected", "PendingManualApproval"
+
+# ModelPackageGroupName: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackageGroup.html
+GROUP_NAME_MAX = 63
+# ContainerImage is 255 characters long; registry host and digest take their part of it.
+IMAGE_MAX = 255
+_DIGEST_LENGTH = len("@sha256:") + 64
+
+
+def aws_owned_registries() -> frozenset[str]:
+    """Give the accounts of AWS's own image registries. Their images are the same in every account."""
+    text = files("replicator").joinpath("aws_owned_registries.txt").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def aws_owned_bucket(bucket: str) -> bool:
+    """Tell whether a bucket is one of SageMaker JumpStart's, which every account can read."""
+    return re.fullmatch(r"jumpstart-(private-)?cache-prod-[a-z0-9-]+", bucket) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator chose in the hub's template."""
+
+    partition: str
+    region: str
+    hub_account: str
+    hub_bucket: str
+    namespace: str
+    hub_approval_status: Literal["PendingManualApproval", "Mirrored"]
+    group_name_template: str
+    image_accounts: frozenset[str] = frozenset()
+    aws_registries: frozenset[str] = field(default_factory=aws_owned_registries)
+
+    def group_name(self, account: str, group: str) -> str:
+        """Name the hub's group for a spoke's group.
+
+        A name over 63 characters is cut, and ends with a hash of account and group instead, so that two
+        groups never share one.
+        """
+        name = self.group_name_template.replace("{account}", account).replace("{group}", group)
+        if len(name) <= GROUP_NAME_MAX:
+            return name
+        tail = "-" + hashlib.sha256(f"{account}/{group}".encode()).hexdigest()[:10]
+        return name[: GROUP_NAME_MAX - len(tail)].rstrip("-") + tail
+
+    def artifact_prefix(self, account: str, group: str, version: int) -> str:
+        """Give the key prefix for everything of one source version."""
+        return f"models/{account}/{group}/{version}/"
+
+    def provenance_key(self, account: str, group: str, version: int) -> str:
+        """Give the key of the JSON that says where a mirror comes from."""
+        return f"{self.artifact_prefix(account, group, version)}provenance.json"
+
+    def repository_name(self, account: str, registry: str, repository: str) -> str:
+        """Name the hub's repository for a source repository.
+
+        Parameters
+        ----------
+        account
+            The spoke whose package names the image: nothing is written outside its own repositories.
+        registry
+            The account of the image's registry.
+        repository
+            Its repository. Too long a name ends with a hash instead.
+        """
+        own = (
+            f"{self.namespace}/{account}/"
+            if registry == account
+            else f"{self.namespace}/{account}/{registry}/"
+        )
+        host = f"{self.hub_account}.dkr.ecr.{self.region}.amazonaws.com" + (
+            ".cn" if self.partition == "aws-cn" else ""
+        )
+        room = IMAGE_MAX - _DIGEST_LENGTH - len(host) - 1 - len(own)
+        if len(repository) <= room:
+            return own + repository
+        tail = hashlib.sha256(repository.encode()).hexdigest()[:16]
+        kept = repository[: room - len(tail) - 1].rstrip("._-/")
+        return f"{own}{kept}-{tail}"
+
+    def first_approval_status(self, source_status: str) -> str:
+        """Say which approval status a new mirror gets."""
+        if self.hub_approval_status == "Mirrored" or source_status == REJECTED:
+            return source_status
+        return PENDING

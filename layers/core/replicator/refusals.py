@@ -1,0 +1,86 @@
+"""What cannot be mirrored, and what its owner can do about it: decided before anything is copied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replicator.errors import ErrorCode, PermanentError
+from replicator.fields import Image, Refuse
+from replicator.identifiers import ImageReference, InvalidIdentifierError
+from replicator.package import walk
+
+if TYPE_CHECKING:
+    from replicator.identifiers import ModelPackageArn
+    from replicator.package import Description, Found
+    from replicator.policy import Policy
+
+
+def refuse_what_cannot_be_mirrored(arn: ModelPackageArn, description: Description) -> None:
+    """Raise `PermanentError` with a code and what to do, or return."""
+    if description.get("SourceAlgorithmSpecification") and not description.get("InferenceSpecification"):
+        raise PermanentError(
+            ErrorCode.SOURCE_ALGORITHM_ONLY,
+            f"{arn} has a source algorithm and no inference specification, so it cannot be deployed from another "
+            "account. Add an inference specification to it (UpdateModelPackage).",
+        )
+    for found in walk(description):
+        if isinstance(found.rule, Refuse):
+            _refuse(arn, found)
+
+
+def _refuse(arn: ModelPackageArn, found: Found) -> None:
+    member = found.path.rpartition(".")[2]
+    if member == "ProductId":
+        raise PermanentError(
+            ErrorCode.MARKETPLACE_PRODUCT,
+            f"{found.path} of {arn} names the AWS Marketplace product {found.value}: a subscription belongs to an "
+            "account and cannot be copied. Subscribe in the hub, and register the model there.",
+        )
+    if member == "ManagedStorageType" and found.value == "Restricted":
+        raise PermanentError(
+            ErrorCode.RESTRICTED_STORAGE,
+            f"{arn} lies in SageMaker's restricted managed storage, which only SageMaker can read. Register the "
+            "model with artifacts in a bucket of the spoke.",
+        )
+    if member == "AcceptEula" and found.value:
+        raise PermanentError(
+            ErrorCode.EULA_NOT_ACCEPTED,
+            f"{found.path} of {arn} accepts a licence in the name of the spoke, and the hub's operator has not. "
+            "Register this model in the hub by hand.",
+        )
+    if member == "HubContentArn" and ":aws:hub-content/" not in found.value:
+        raise PermanentError(
+            ErrorCode.PRIVATE_HUB_CONTENT,
+            f"{found.path} of {arn} is {found.value}, in a private hub of the spoke, which the hub's account cannot "
+            "read. Register the model with artifacts in a bucket.",
+        )
+
+
+def image_to_copy(arn: ModelPackageArn, found: Found, policy: Policy) -> ImageReference | None:
+    """Say which image has to be copied; None for one that stays where it is.
+
+    Raises `PermanentError` for an image that is neither the spoke's own nor allowed.
+    """
+    if not isinstance(found.rule, Image):
+        return None
+    try:
+        image = ImageReference.parse(found.value)
+    except InvalidIdentifierError as error:
+        raise PermanentError(
+            ErrorCode.FOREIGN_REGISTRY,
+            f"{found.path} of {arn} is {error}. Push the image to the spoke's own registry and register it from there.",
+        ) from error
+    aws_owned = image.account in policy.aws_registries
+    if not aws_owned and image.account != arn.account and image.account not in policy.image_accounts:
+        raise PermanentError(
+            ErrorCode.FOREIGN_REGISTRY,
+            f"{found.path} of {arn} is {image}, in the registry of account {image.account}, which is neither the "
+            f"spoke ({arn.account}) nor one of ImageAccounts of the hub's stack. Push it to the spoke, or allow it.",
+        )
+    if image.region != policy.region:
+        raise PermanentError(
+            ErrorCode.FOREIGN_REGION,
+            f"{found.path} of {arn} is {image}, in {image.region}; SageMaker takes images only from the region of "
+            f"the model package, which is {policy.region}. Push it there.",
+        )
+    return None if aws_owned else image
