@@ -1,0 +1,233 @@
+"""EventBridge as documented: the envelope, the source that is reserved, bus policies, one hop between accounts.
+
+moto keeps buses, rules and archives and matches patterns; putting events and handing them to targets is
+replaced. Delivery happens before ``PutEvents`` answers, in the order of the rules, so that tests need not
+wait for it; only Lambda targets are invoked asynchronously, as EventBridge does.
+
+Not like the real service: nothing is delivered twice or out of order, and nothing is tried again: what
+cannot be delivered goes to the target's dead-letter queue at once. Schedules never fire.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from moto.core.exceptions import JsonRESTError
+from moto.events.models import EventBus, EventBusPolicyStatement, EventsBackend, Rule, events_backends
+from moto.events.responses import EventsHandler
+
+from local.accounts import account_of, assumed_role_of
+from local.event_targets import Targets
+from local.iam.policy import Principal
+from local.resource_policies import permits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from local.server import LocalAws
+
+MAX_BYTES = 1024 * 1024
+"""Of all entries of a request. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
+
+Envelope = dict[str, Any]
+
+
+class EventBridge:
+    """Puts events on buses and runs their rules."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self._aws = aws
+        self._targets = Targets(aws, self)
+
+    def install(self) -> None:
+        """Take over ``PutEvents`` and the delivery to targets."""
+        bridge = self
+
+        def put_events(handler: EventsHandler) -> str:
+            account, region = handler.current_account, handler.region
+            role = assumed_role_of(handler.access_key, account)
+            caller = Principal(account=account, arn=role or f"arn:aws:iam::{account}:root")
+            entries = bridge.put(caller, account, region, handler._get_param("Entries"))
+            failed = sum("ErrorCode" in entry for entry in entries)
+            return json.dumps({"FailedEntryCount": failed, "Entries": entries})
+
+        def backend_put_events(backend: EventsBackend, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            # For the other services of moto, which call it in the name of the account.
+            caller = Principal(account=backend.account_id, arn=f"arn:aws:iam::{backend.account_id}:root")
+            return bridge.put(caller, backend.account_id, backend.region_name, events)
+
+        def send_to_targets(rule: Rule, event: Envelope, transform_input: bool = True) -> None:
+            # Archives' replays, and notifications of moto's own services, come this way.
+            bridge.run_rule(rule, envelope_of(event))
+
+        def add_policy(bus: EventBus, policy: dict[str, Any]) -> None:
+            # moto would drop what another statement with the same principal allows
+            for statement in policy["Statement"]:
+                bus._statements[statement["Sid"]] = EventBusPolicyStatement.from_dict(statement)
+
+        self._aws.patch(EventsHandler, "put_events", put_events)
+        self._aws.patch(EventsBackend, "put_events", backend_put_events)
+        self._aws.patch(Rule, "send_to_targets", send_to_targets)
+        self._aws.patch(EventBus, "add_policy", add_policy)
+
+    def close(self) -> None:
+        """Nothing to end: everything is delivered when a call returns."""
+
+    def emit(
+        self,
+        account: str,
+        region: str,
+        source: str,
+        detail_type: str,
+        detail: dict[str, Any],
+        resources: Sequence[str] = (),
+    ) -> str:
+        """Put an event on an account's default bus as an AWS service does, and give its id.
+
+        Parameters
+        ----------
+        source
+            For instance ``aws.sagemaker``, which no caller of ``PutEvents`` may use.
+        """
+        entry = {"Source": source, "DetailType": detail_type, "Resources": list(resources)}
+        event = _made(entry, detail, account, region)
+        self.publish(account, region, "default", event)
+        return str(event["id"])
+
+    def put(
+        self, caller: Principal, account: str, region: str, entries: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Answer ``PutEvents``: one result per entry, in order."""
+        if len(entries) > 10:
+            raise JsonRESTError(
+                "ValidationException",
+                "1 validation error detected: Value at 'entries' failed to satisfy constraint: "
+                "Member must have length less than or equal to 10",
+            )
+        if sum(map(entry_bytes, entries)) >= MAX_BYTES:
+            raise JsonRESTError(
+                "ValidationException", "Total size of the entries in the request is over the limit."
+            )
+        return [self._put_one(caller, account, region, entry) for entry in entries]
+
+    def _put_one(self, caller: Principal, account: str, region: str, entry: dict[str, Any]) -> dict[str, Any]:
+        for name in ("Source", "DetailType", "Detail"):
+            if not entry.get(name):
+                return _refused(
+                    "InvalidArgument",
+                    f"Parameter {name} is not valid. Reason: {name} is a required argument.",
+                )
+        try:
+            detail = json.loads(entry["Detail"])
+        except ValueError:
+            detail = None
+        if not isinstance(detail, dict):
+            return _refused("MalformedDetail", "Detail is malformed.")
+        if entry["Source"].startswith("aws."):
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events.html: reserved for AWS services
+            return _refused("NotAuthorizedForSourceException", "Not authorized for the source.")
+        target, target_region, bus = _address(entry.get("EventBusName"), account, region)
+        event = _made(entry, detail, account, region)
+        if target != account and not self.accepts(target, target_region, bus, caller, event):
+            arn = f"arn:aws:events:{target_region}:{target}:event-bus/{bus}"
+            return _refused(
+                "AccessDeniedException",
+                f"{caller} is not authorized to perform: events:PutEvents on resource: {arn} because no "
+                "resource-based policy allows the events:PutEvents action",
+            )
+        self.publish(target, target_region, bus, event, hops=int(target != account))
+        return {"EventId": event["id"]}
+
+    def accepts(self, account: str, region: str, bus: str, caller: Principal, event: Envelope) -> bool:
+        """Tell whether a bus' resource policy lets somebody of another account put this event.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-bus-permissions.html
+        """
+        found = events_backends[account][region].event_buses.get(bus)
+        if found is None or not found.policy:
+            return False
+        context = {
+            "events:source": event["source"],
+            "events:detail-type": event["detail-type"],
+            "aws:PrincipalAccount": caller.account or "",
+            "aws:PrincipalArn": caller.arn or "",
+            "aws:PrincipalOrgID": self._aws.organization,
+        }
+        return permits(json.loads(found.policy), caller, "events:PutEvents", found.arn, context)
+
+    def publish(self, account: str, region: str, bus: str, event: Envelope, hops: int = 0) -> None:
+        """Run every rule of a bus on an event that the bus has taken.
+
+        Parameters
+        ----------
+        hops
+            How often the event has crossed from one account to another: once at most.
+        """
+        found = events_backends[account][region].describe_event_bus(bus)
+        for rule in list(found.rules.values()):
+            self.run_rule(rule, event, hops)
+
+    def run_rule(self, rule: Rule, event: Envelope, hops: int = 0) -> None:
+        """Hand an event to the targets of a rule, if the rule is enabled and its pattern matches."""
+        if rule.state == "DISABLED" or rule.event_pattern.get_pattern() == {}:
+            return
+        if rule.event_pattern.matches_event(event):
+            for target in list(rule.targets):
+                self._targets.deliver(rule, target, event, hops)
+
+
+def entry_bytes(entry: dict[str, Any]) -> int:
+    """Count an entry's size by the documented rule.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html
+    """
+    texts = [
+        entry.get("Source"),
+        entry.get("DetailType"),
+        entry.get("Detail"),
+        *(entry.get("Resources") or ()),
+    ]
+    return sum(len(text.encode()) for text in texts if text) + (14 if entry.get("Time") else 0)
+
+
+def envelope_of(event: Envelope) -> Envelope:
+    """Bring one of moto's own events into the documented form: ISO time, nothing undocumented.
+
+    https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
+    """
+    known = {name: value for name, value in event.items() if name != "ingestion-time"}
+    if isinstance(known.get("time"), int | float):
+        known["time"] = _iso(float(known["time"]))
+    return known
+
+
+def _made(entry: dict[str, Any], detail: dict[str, Any], account: str, region: str) -> Envelope:
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": entry["DetailType"],
+        "source": entry["Source"],
+        "account": account,
+        "time": _iso(float(entry["Time"]) if entry.get("Time") else datetime.now(UTC).timestamp()),
+        "region": region,
+        "resources": list(entry.get("Resources") or ()),
+        "detail": detail,
+    }
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _address(bus: str | None, account: str, region: str) -> tuple[str, str, str]:
+    """Give account, region and name of the bus that an entry names by name, by ARN, or not at all."""
+    if bus and bus.startswith("arn:"):
+        return account_of(bus), bus.split(":")[3], bus.rpartition("event-bus/")[2]
+    return account, region, bus or "default"
+
+
+def _refused(code: str, message: str) -> dict[str, str]:
+    return {"ErrorCode": code, "ErrorMessage": message}

@@ -1,0 +1,185 @@
+"""One process of one Lambda function, seen from the outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moto.logs.models import logs_backends
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_INIT_SECONDS = 60.0
+"""For the imports. Lambda allows 10 before it begins again; a busy laptop may need more."""
+
+
+class Died(Exception):
+    """The process ended without an answer."""
+
+
+class TimedOut(Exception):
+    """The process was killed because the function's timeout was over."""
+
+
+class Worker:
+    """A warm process. Not for two invocations at the same time.
+
+    Parameters
+    ----------
+    handler
+        ``module.callable``.
+    folders
+        The function's code, then its layers: the start of ``sys.path``.
+    environment
+        All of it; nothing is inherited.
+    log
+        File that gets everything the process writes, with a line before and after each invocation.
+    stream
+        Account, region, group and stream of CloudWatch Logs that get the same.
+    """
+
+    def __init__(
+        self,
+        handler: str,
+        folders: Sequence[str],
+        environment: dict[str, str],
+        log: Path,
+        stream: tuple[str, str, str, str],
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        self._channel = ours
+        self._received = b""
+        self._log = log
+        self._stream = stream
+        self._log_lock = threading.Lock()
+        with theirs:
+            self._process = subprocess.Popen(
+                # -I: neither the caller's variables nor its folder decide what is imported
+                [sys.executable, "-I", "-u", str(Path(__file__).with_name("worker.py")),
+                 str(theirs.fileno()), handler, *folders],
+                env=environment,
+                cwd=folders[0],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )  # fmt: skip
+        self._reader = threading.Thread(target=self._copy_log, daemon=True)
+        self._reader.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take an invocation."""
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Wait for the imports. Raises `Died`."""
+        try:
+            self._receive(time.monotonic() + _INIT_SECONDS)
+        except TimedOut:
+            raise Died(f"the function's imports took more than {_INIT_SECONDS:.0f} seconds") from None
+
+    def invoke(self, request_id: str, payload: bytes, timeout: float, arn: str) -> dict[str, Any]:
+        """Hand over one event and wait for ``{"payload": JSON text}`` or ``{"error": {...}}``.
+
+        Raises
+        ------
+        TimedOut
+            After ``timeout`` seconds; the process is killed.
+        Died
+            The process ended before it answered.
+        """
+        request = {
+            "request_id": request_id,
+            "payload": payload.decode(),
+            "deadline": time.time() + timeout,
+            "arn": arn,
+            # Not sampled, so that nothing is sent to an X-Ray daemon that is not there.
+            "trace": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent=53995c3f42cd8ad8;Sampled=0",
+        }
+        self._write_log(f"START RequestId: {request_id} Version: $LATEST")
+        began = time.monotonic()
+        try:
+            self._channel.settimeout(timeout)
+            self._channel.sendall(json.dumps(request).encode() + b"\n")
+            return self._receive(began + timeout)
+        except TimedOut:
+            self.kill()
+            self._write_log(f"{request_id} Task timed out after {timeout:.2f} seconds")
+            raise
+        except OSError as error:
+            raise Died(self._death()) from error
+        finally:
+            duration = (time.monotonic() - began) * 1000
+            self._write_log(
+                f"END RequestId: {request_id}\nREPORT RequestId: {request_id} Duration: {duration:.2f} ms"
+            )
+
+    def kill(self) -> None:
+        """End the process at once, whatever it is doing."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+
+    def _receive(self, until: float) -> dict[str, Any]:
+        while b"\n" not in self._received:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimedOut
+            self._channel.settimeout(left)
+            try:
+                data = self._channel.recv(1 << 20)
+            except TimeoutError:
+                raise TimedOut from None
+            except OSError:
+                data = b""
+            if not data:
+                raise Died(self._death())
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _death(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        code = self._process.poll()
+        if code is not None and code < 0:
+            return f"Runtime exited with error: signal: {'killed' if code == -9 else -code}"
+        return f"Runtime exited with error: exit status {code}"
+
+    def _copy_log(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        with self._process.stdout as output:
+            for line in output:
+                self._write_log(line.decode(errors="replace").rstrip("\n"))
+
+    def _write_log(self, text: str) -> None:
+        with self._log_lock:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(text + "\n")
+            account, region, group, stream = self._stream
+            # The group may have been deleted, or everything reset, while the process was still writing.
+            with contextlib.suppress(Exception):
+                backend = logs_backends[account][region]
+                if group not in backend.groups:
+                    backend.create_log_group(group, {})
+                if stream not in backend.groups[group].streams:
+                    backend.create_log_stream(group, stream)
+                now = int(datetime.now(UTC).timestamp() * 1000)
+                backend.put_log_events(group, stream, [{"timestamp": now, "message": text}])

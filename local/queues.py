@@ -1,0 +1,149 @@
+"""SQS as documented where moto is not: event source mappings, safe receiving, moving messages back.
+
+moto keeps the queues. Its own delivery to functions, synchronous and one message at a time, is switched off;
+each mapping has a poller instead. `moves` adds the message move tasks.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from moto.awslambda_simple.models import lambda_simple_backends
+from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
+
+from local import moves
+from local.pollers import Poller
+
+if TYPE_CHECKING:
+    from local.server import LocalAws
+
+_original_receive = SQSBackend.receive_message
+_original_delete = Queue.delete_message
+_STEP = 0.05  # seconds between two looks at an empty queue, and at the list of mappings
+
+
+class Queues:
+    """The queues of all accounts and the pollers that feed functions from them."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self._aws = aws
+        self._pollers: dict[str, Poller] = {}
+        self._ended = threading.Event()
+        self._running = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="event-source-mappings", daemon=True)
+
+    def install(self) -> None:
+        """Take over receiving and deleting, and start to serve event source mappings."""
+        # moto hands messages to the mappings that it finds here; nothing is ever found.
+        nothing = property(lambda queue: {}, lambda queue, value: None)
+        self._aws.patch(Queue, "lambda_event_source_mappings", nothing)
+        self._aws.patch(SQSBackend, "receive_message", _receive)
+        self._aws.patch(Queue, "delete_message", _delete)
+        moves.install(self._aws)
+        self._running.set()
+        self._watcher.start()
+
+    def close(self) -> None:
+        """End all pollers."""
+        self._ended.set()
+        self.pause()
+        if self._watcher.is_alive():
+            self._watcher.join(timeout=5)
+
+    def pause(self) -> None:
+        """Stop to take messages from queues; a test that wants to look at one does this."""
+        self._running.clear()
+        for poller in self._pollers.values():
+            poller.stop()
+        for poller in self._pollers.values():
+            poller.join()
+        self._pollers.clear()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._running.set()
+
+    def make_visible(self, account: str, queue: str) -> int:
+        """Let every hidden message of a queue be received now, and give how many there were.
+
+        For tests only: it does what waiting for the visibility timeout (or a delay) does. A message that a
+        function is working on right now becomes visible too, and is then received twice, as when the function
+        takes longer than the visibility timeout.
+
+        Parameters
+        ----------
+        queue
+            Name or URL.
+        """
+        found = sqs_backends[account][self._aws.region].get_queue(queue.rsplit("/", 1)[-1])
+        with found._messages_lock:
+            hidden = [message for message in found._messages if not message.visible or message.delayed]
+            for message in hidden:
+                message.visible_at = message.delayed_until = 0.0
+            found._messages_lock.notify_all()
+        return len(hidden)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_STEP):
+            if self._running.is_set():
+                self._look_at_mappings()
+
+    def _look_at_mappings(self) -> None:
+        wanted: dict[str, Any] = {}
+        for account in list(lambda_simple_backends.values()):
+            for backend in list(account.values()):
+                for mapping in list(backend._event_source_mappings.values()):
+                    if mapping.enabled and ":sqs:" in mapping.event_source_arn:
+                        wanted[mapping.uuid] = mapping
+        for uuid in self._pollers.keys() - wanted.keys():
+            self._pollers.pop(uuid).stop()
+        for uuid in wanted.keys() - self._pollers.keys():
+            self._pollers[uuid] = Poller(self._aws, wanted[uuid])
+
+
+def _receive(
+    backend: SQSBackend,
+    queue_name: str,
+    count: int,
+    wait_seconds_timeout: int,
+    visibility_timeout: int,
+    message_attribute_names: list[str] | None = None,
+) -> list[Message]:
+    """Receive as moto does, but no message twice at once, and remember where a dead letter came from."""
+    queue = backend.get_queue(queue_name)
+    until = time.monotonic() + float(wait_seconds_timeout or 0)
+    while True:
+        with queue._messages_lock:
+            _move_dead_letters(queue)
+            found: list[Message] = _original_receive(
+                backend, queue_name, count, 0, visibility_timeout, message_attribute_names
+            )
+        left = until - time.monotonic()
+        if found or left <= 0:
+            return found
+        with queue._messages_lock:
+            queue._messages_lock.wait(min(left, _STEP * 4))
+
+
+def _move_dead_letters(queue: Queue) -> None:
+    """Move what was received ``maxReceiveCount`` times, with the attribute that names the queue.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html,
+    ``DeadLetterQueueSourceArn``
+    """
+    if queue.dead_letter_queue is None or not queue.redrive_policy:
+        return
+    limit = int(queue.redrive_policy["maxReceiveCount"])
+    for message in [m for m in queue.messages if m.approximate_receive_count >= limit]:
+        queue._messages.remove(message)
+        queue.pending_messages.discard(message)
+        moves.came_from(message, queue.queue_arn)
+        queue.dead_letter_queue.add_message(message)
+
+
+def _delete(queue: Queue, receipt_handle: str) -> None:
+    """Delete as moto does, but without losing what is sent meanwhile."""
+    with queue._messages_lock:
+        _original_delete(queue, receipt_handle)
