@@ -1,0 +1,221 @@
+"""Mirrors one image of a model package in the hub's Amazon ECR registry.
+
+Here is what is particular to Amazon ECR: whose registry may be read with whose credentials, tokens, and
+the hub's repositories. How bytes get from one registry to the other is in `oci_image`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from replicator.aws.oci_image import Outcome, copy_image
+from replicator.aws.oci_registry import Place, Registry
+from replicator.aws.sessions import Sessions, client_config
+from replicator.errors import DENIED_CODES, ErrorCode, PermanentError, RetryableError, retryable
+from replicator.identifiers import ImageReference, InvalidIdentifierError, ModelPackageArn
+from replicator.steps import CopyAnswer, CopyResult, ImageCopy, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import boto3
+    from mypy_boto3_ecr import ECRClient
+
+    from replicator.settings import CopyImageSettings
+    from replicator.steps import CopyRequest
+
+# https://docs.aws.amazon.com/general/latest/gr/ecr.html
+_DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
+
+
+@dataclass(frozen=True)
+class MirroredImage:
+    """What the step answers, and what the function logs of it."""
+
+    answer: CopyAnswer
+    outcome: Outcome
+
+
+def mirror_image(
+    request: CopyRequest,
+    settings: CopyImageSettings,
+    sessions: Sessions,
+    time_left: Callable[[], float] = lambda: float("inf"),
+) -> MirroredImage:
+    """Bring an image to the hub's registry, or go on with that until the time is up.
+
+    Parameters
+    ----------
+    request
+        Of the state machine; its copy is an image.
+    settings
+        Of the function.
+    sessions
+        For the region of the package.
+    time_left
+        Seconds until it has to have stopped.
+
+    Raises
+    ------
+    PermanentError
+        ``FOREIGN_REGISTRY``, ``FOREIGN_REGION`` and ``INVALID_LOCATION`` before anything is read;
+        ``NO_PROGRESS`` when nothing arrived in a whole invocation; what `copy_image` raises.
+    RetryableError
+        When a service is busy or out of order.
+    """
+    package = ModelPackageArn.parse(request.source_arn)
+    copy = request.copy_
+    if not isinstance(copy, ImageCopy):
+        raise PermanentError(
+            ErrorCode.INVALID_LOCATION, f"{copy.uri} is not an image: copy-artifact copies it."
+        )
+    image = readable_image(copy, package, settings)
+    host = f"{settings.hub_account}.dkr.ecr.{package.region}.{_dns_suffix(package.partition)}"
+    spoke = sessions.spoke(package.account, settings.spoke_role_name)
+    hub = HubRegistry(sessions.own, package.region, settings)
+    outcome = copy_image(
+        Place(_source_registry(spoke, image, package), image.repository, f"{image.host}/{image.repository}"),
+        Place(hub.registry(), copy.repository, f"{host}/{copy.repository}"),
+        copy.digest or image.reference,
+        time_left=time_left,
+        prepare=lambda: hub.ensure_repository(copy.repository, image),
+    )
+    return MirroredImage(_answer(request, outcome, f"{host}/{copy.repository}"), outcome)
+
+
+def readable_image(copy: ImageCopy, package: ModelPackageArn, settings: CopyImageSettings) -> ImageReference:
+    """Parse the image's URI and refuse what the hub must not read on behalf of this package.
+
+    A package may name any image in the world; the hub's credentials reach further than its author's.
+    """
+    try:
+        image = ImageReference.parse(copy.uri)
+    except InvalidIdentifierError as error:
+        raise PermanentError(ErrorCode.INVALID_LOCATION, f"{package}: {error}.") from error
+    if image.account != package.account and image.account not in settings.image_accounts:
+        raise PermanentError(
+            ErrorCode.FOREIGN_REGISTRY,
+            f"{package} uses {image}, an image of account {image.account}. Only images of account "
+            f"{package.account} are copied; add {image.account} to the parameter ImageAccounts to allow it.",
+        )
+    if image.region != package.region:
+        raise PermanentError(
+            ErrorCode.FOREIGN_REGION,
+            f"{package} uses {image}, which is in {image.region}: SageMaker cannot deploy it in {package.region}. "
+            "Push the image to a repository there and register the model again.",
+        )
+    return image
+
+
+@dataclass(frozen=True)
+class HubRegistry:
+    """The hub's own registry, with the function's own credentials."""
+
+    session: boto3.Session
+    region: str
+    settings: CopyImageSettings
+
+    def registry(self) -> Registry:
+        """Get an endpoint and a token."""
+        try:
+            return _registry(_client(self.session, self.region))
+        except (ClientError, BotoCoreError) as error:
+            _raise(error, ErrorCode.HUB_ACCESS_DENIED, "a token for the hub's registry")
+
+    def ensure_repository(self, name: str, image: ImageReference) -> None:
+        """Make the repository unless it is there; another run may be doing the same.
+
+        Tags are immutable because a mirror does not change; images are scanned as they come; layers are
+        encrypted with the hub's key. Tags on the repository tell where its images come from.
+        """
+        client = _client(self.session, self.region)
+        tags = {
+            "replicator:namespace": self.settings.namespace,
+            "replicator:source-account": image.account,
+            "replicator:source-repository": image.repository,
+        }
+        try:
+            client.create_repository(
+                repositoryName=name,
+                imageTagMutability="IMMUTABLE",
+                imageScanningConfiguration={"scanOnPush": True},
+                encryptionConfiguration={"encryptionType": "KMS", "kmsKey": self.settings.hub_key_arn},
+                tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+        except client.exceptions.RepositoryAlreadyExistsException:
+            return
+        except (ClientError, BotoCoreError) as error:
+            _raise(error, ErrorCode.HUB_ACCESS_DENIED, f"making the repository {name} in the hub")
+
+
+def _source_registry(spoke: boto3.Session, image: ImageReference, package: ModelPackageArn) -> Registry:
+    try:
+        own = image.account == package.account
+        return _registry(_client(spoke, image.region), None if own else image.account)
+    except (ClientError, BotoCoreError) as error:
+        _raise(error, ErrorCode.SOURCE_ACCESS_DENIED, f"a token for the registry of {image}")
+
+
+def _registry(client: ECRClient, account: str | None = None) -> Registry:
+    # The token is good for Basic authentication as it comes: base64 of "AWS:<password>".
+    # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_AuthorizationData.html
+    answer = (
+        client.get_authorization_token(registryIds=[account]) if account else client.get_authorization_token()
+    )
+    data = answer["authorizationData"][0]
+    return Registry(data["proxyEndpoint"], f"Basic {data['authorizationToken']}")
+
+
+def _client(session: boto3.Session, region: str) -> ECRClient:
+    return session.client("ecr", region_name=region, config=client_config())
+
+
+def _dns_suffix(partition: str) -> str:
+    return _DNS_SUFFIXES.get(partition, "amazonaws.com")
+
+
+def _raise(error: ClientError | BotoCoreError, denied: ErrorCode, doing: str) -> NoReturn:
+    if isinstance(error, BotoCoreError):
+        raise RetryableError(ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: {error}") from error
+    code = error.response["Error"]["Code"]
+    said = f"{doing}: AWS says {code}: {error.response['Error'].get('Message', '')}"
+    if may_pass := retryable(code, error.response["ResponseMetadata"].get("HTTPStatusCode")):
+        raise RetryableError(may_pass, said) from error
+    if code in DENIED_CODES:
+        raise PermanentError(denied, f"{said}. Deploy the stack of that account again.") from error
+    raise PermanentError(
+        ErrorCode.HUB_REFUSED if denied is ErrorCode.HUB_ACCESS_DENIED else denied, said
+    ) from error
+
+
+def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnswer:
+    if not outcome.done:
+        now = Progress(moved=outcome.moved, total=outcome.total, objects=outcome.objects)
+        _check_progress(request, now)
+        return CopyAnswer(done=False, progress=now)
+    result = CopyResult(
+        kind="image",
+        uri=request.copy_.uri,
+        destination=f"{repository}@{outcome.digest}",
+        bytes=outcome.moved,
+        objects=outcome.objects,
+        pin=outcome.digest,
+        checksum=outcome.digest,
+        verified="digest",
+        method="already there" if outcome.already_there else "streamed",
+    )
+    return CopyAnswer(done=True, result=result)
+
+
+def _check_progress(request: CopyRequest, now: Progress) -> None:
+    before = request.progress
+    if before and now.moved <= before.moved and now.objects <= before.objects:
+        raise PermanentError(
+            ErrorCode.NO_PROGRESS,
+            f"{request.copy_.uri}: nothing more arrived in a whole invocation; {now.moved:,} of {now.total:,} bytes "
+            "are in the hub. A layer may be too large for one invocation: give the function more memory, "
+            "which brings it more network, then redrive.",
+        )

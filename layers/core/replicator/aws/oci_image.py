@@ -1,0 +1,113 @@
+"""One image with all that belongs to it, from one registry to another."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replicator.aws.oci_copy import STREAMS, Copier, mirror_tag
+from replicator.aws.oci_http import OutOfTimeError
+from replicator.aws.oci_referrers import Followers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replicator.aws.oci_registry import Place
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a copy went. Sizes are bytes."""
+
+    digest: str
+    """Of the image; empty when time ran out before its tag was resolved."""
+    done: bool
+    moved: int
+    """Known to be at the destination; of an image that was there already nothing was looked at."""
+    total: int
+    streamed: int
+    """What travelled in this call."""
+    objects: int
+    """Manifests and blobs known to be at the destination."""
+    already_there: bool = False
+    referrers: int = 0
+    """Signatures, attestations and the like that were copied with it."""
+    left_behind: tuple[str, ...] = ()
+    """Why some of those were not."""
+
+
+def copy_image(
+    source: Place,
+    destination: Place,
+    reference: str,
+    *,
+    time_left: Callable[[], float] = lambda: float("inf"),
+    prepare: Callable[[], object] = lambda: None,
+    streams: int = STREAMS,
+    backoff_seconds: float = 0.5,
+) -> Outcome:
+    """Copy an image; safe to repeat, and to go on with after a stop or a crash.
+
+    Parameters
+    ----------
+    source, destination
+        Repositories.
+    reference
+        Tag or digest. A digest is what gets copied, whatever a tag says by now.
+    time_left
+        Seconds until it has to have stopped; it then answers ``done=False``, and called again skips every
+        blob that has arrived.
+    prepare
+        Called before the first write, when the image is not at the destination: makes the repository.
+    streams
+        Blobs at once; memory is a buffer of 1 MiB for each.
+    backoff_seconds
+        Upper bound of the first pause after a failure that may pass; doubled for each further one.
+
+    Raises
+    ------
+    PermanentError, RetryableError
+        With the image's name and what to do about it.
+    """
+    copier = Copier.between(
+        source, destination, time_left=time_left, streams=streams, backoff_seconds=backoff_seconds
+    )
+    followers = Followers(copier)
+    digest, done, already_there = "", False, False
+    try:
+        with suppress(OutOfTimeError):
+            digest = copier.resolve(reference)
+            already_there = copier.is_mirrored(digest)
+            if not already_there:
+                prepare()
+                _copy(copier, followers, digest)
+            done = True
+    finally:
+        copier.close()
+    tally = copier.tally
+    return Outcome(
+        digest,
+        done,
+        tally.moved,
+        tally.total,
+        tally.streamed,
+        tally.objects,
+        already_there,
+        followers.copied,
+        tuple(followers.left_behind),
+    )
+
+
+def _copy(copier: Copier, followers: Followers, digest: str) -> None:
+    manifests = copier.tree(digest)
+    copier.copy_blobs(manifests)
+    image = manifests.pop()
+    for manifest in manifests:
+        copier.put(manifest, manifest.digest)
+    entries, tags = followers.find(digest)
+    if entries or tags:
+        # What refers to an image may be refused until the image is there, and the tag has to come last.
+        copier.put(image, digest)
+        followers.copy(digest, entries, tags)
+    copier.put(image, mirror_tag(digest))

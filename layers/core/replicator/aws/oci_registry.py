@@ -1,0 +1,262 @@
+"""One repository in a registry that speaks the OCI Distribution API, seen as what a copy needs of it.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
+
+from replicator.aws.oci_http import Answer, TransientError, origin, retry_after
+from replicator.aws.oci_manifest import ACCEPT, Descriptor, Manifest, digest_of, read_manifest
+from replicator.errors import ErrorCode, PermanentError
+
+if TYPE_CHECKING:
+    import http.client
+    from collections.abc import Iterable, Iterator
+
+    from replicator.aws.oci_http import Connections
+
+MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Side(StrEnum):
+    """Which end of the copy a registry is: who has to do something when it refuses."""
+
+    SOURCE = "source"
+    HUB = "hub"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where a registry is and what lets us in.
+
+    Parameters
+    ----------
+    base_url
+        For instance ``https://111122223333.dkr.ecr.eu-west-1.amazonaws.com``, without ``/v2``.
+    authorization
+        Value of the ``Authorization`` header, None for none. It goes to this scheme, host and port only.
+    """
+
+    base_url: str
+    authorization: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Registry({self.base_url!r})"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository in a registry; ``label`` is what people know it by."""
+
+    registry: Registry
+    repository: str
+    label: str = ""
+    mount_from: str | None = None
+    """Repository of the same registry that may hold some of the blobs already: they are mounted, not sent.
+    Amazon ECR does so where its account setting BLOB_MOUNTING is on and both are encrypted alike.
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html"""
+
+    @property
+    def name(self) -> str:
+        """Name the repository for people."""
+        return self.label or f"{urlsplit(self.registry.base_url).netloc}/{self.repository}"
+
+    def image(self, reference: str) -> str:
+        """Name an image in it for people."""
+        return f"{self.name}{'@' if ':' in reference else ':'}{reference}"
+
+
+class Repository:
+    """The requests of a copy. None of them tries twice: that is for `oci_http.attempt`.
+
+    Each raises `TransientError` for what may pass and `PermanentError` for what will not.
+    """
+
+    def __init__(self, place: Place, side: Side, connections: Connections) -> None:
+        self.place = place
+        self.side = side
+        self.connections = connections
+
+    def head_manifest(self, reference: str) -> str | None:
+        """Tell the digest that a tag or digest stands for, without its bytes; None when it is not there."""
+        answer = self._request("HEAD", f"manifests/{reference}", {"Accept": ACCEPT})
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise self.failure(answer, f"looking for {self.place.image(reference)}")
+        if "html" in answer.headers.get("content-type", ""):
+            raise self._protocol(f"a web page came when {self.place.image(reference)} was looked for")
+        # The specification only says SHOULD: without the header the bytes tell.
+        return answer.headers.get("docker-content-digest") or self._need_manifest(reference).digest
+
+    def get_manifest(self, reference: str) -> Manifest | None:
+        """Fetch a manifest; by digest, it is checked against it. None when it is not there."""
+        answer = self._request("GET", f"manifests/{reference}", {"Accept": ACCEPT})
+        image = self.place.image(reference)
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise self.failure(answer, f"fetching the manifest of {image}")
+        if ":" in reference and digest_of(answer.body) != reference:
+            raise PermanentError(
+                ErrorCode.DIGEST_MISMATCH,
+                f"the manifest of {image} came with other bytes ({digest_of(answer.body)}). "
+                "Pull the image to see whether its registry is damaged; push it again if so.",
+            )
+        return read_manifest(answer.body, answer.headers.get("content-type", ""), image)
+
+    def put_manifest(self, manifest: Manifest, reference: str) -> Answer:
+        """Put a manifest's own bytes under a tag or its digest; the caller judges what is answered."""
+        return self._request(
+            "PUT", f"manifests/{reference}", {"Content-Type": manifest.media_type}, manifest.raw
+        )
+
+    def has_blob(self, blob: Descriptor) -> bool:
+        """Tell whether a blob is there."""
+        answer = self._request("HEAD", f"blobs/{blob.digest}", {})
+        if answer.status in _REDIRECTS:
+            return True
+        if answer.status not in (200, 404):
+            raise self.failure(answer, f"looking for {blob.digest} in {self.place.name}")
+        return answer.status == 200
+
+    @contextmanager
+    def open_blob(self, blob: Descriptor) -> Iterator[http.client.HTTPResponse]:
+        """Open a blob for reading, wherever the registry keeps it."""
+        url = self._url(f"blobs/{blob.digest}")
+        for _ in range(MOST_REDIRECTS):
+            with self.connections.open("GET", url, self._headers(url, {})) as response:
+                if response.status == 200:
+                    yield response
+                    return
+                headers = {name.lower(): value for name, value in response.getheaders()}
+                answer = Answer(response.status, headers, response.read(64 * 1024), url)
+            if answer.status not in _REDIRECTS or "location" not in answer.headers:
+                raise self.failure(answer, f"reading {blob.digest} from {self.place.name}")
+            url = self._follow(url, answer.headers["location"])
+        raise self._protocol(f"{blob.digest} is redirected more than {MOST_REDIRECTS} times")
+
+    def begin_upload(self, blob: Descriptor) -> str | None:
+        """Open an upload session and give its URL; None when the blob was mounted instead."""
+        mount = self.place.mount_from
+        query = f"?mount={quote(blob.digest, safe='')}&from={quote(mount, safe='')}" if mount else ""
+        answer = self._request("POST", f"blobs/uploads/{query}", {"Content-Length": "0"})
+        if answer.status == 201 and mount:
+            return None
+        doing = f"opening an upload to {self.place.name}"
+        if answer.status == 404:
+            # Made a moment ago, or removed under our feet: the next invocation makes it again.
+            raise TransientError(ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: the repository is not there")
+        if answer.status != 202:
+            raise self.failure(answer, doing)
+        if "location" not in answer.headers:
+            raise self._protocol(f"{doing}: no Location came")
+        return self._follow(answer.url, answer.headers["location"])
+
+    def upload(self, session: str, blob: Descriptor, chunks: Iterable[memoryview]) -> None:
+        """Send a whole blob to an upload session in one request, which also completes it."""
+        url = f"{session}{'&' if urlsplit(session).query else '?'}digest={quote(blob.digest, safe='')}"
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
+        answer = self.connections.upload("PUT", url, self._headers(url, headers), chunks)
+        if answer.status in (201, 204):
+            return
+        failure = self.failure(answer, f"completing {blob.digest} in {self.place.name}")
+        # Another copy of the same blob may have been quicker, which a registry may take for a conflict.
+        if isinstance(failure, PermanentError) and answer.status not in (401, 403) and self.has_blob(blob):
+            return
+        raise failure
+
+    def referrers(self, digest: str) -> Answer:
+        """Ask for what refers to a manifest; 404 where the registry has no such API."""
+        return self._request("GET", f"referrers/{digest}", {"Accept": ACCEPT})
+
+    def failure(self, answer: Answer, doing: str) -> TransientError | PermanentError:
+        """Say what an answer that nobody hoped for means."""
+        said = f"{answer.status} {_said(answer)}".strip()
+        if answer.status == 429:
+            return TransientError(ErrorCode.THROTTLED, f"{doing}: throttled ({said})", retry_after(answer))
+        if answer.status >= 500 or answer.status == 408:
+            return TransientError(
+                ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: the registry failed ({said})", retry_after(answer)
+            )
+        if answer.status in (401, 403):
+            return self._denied(answer, f"{doing}: {said}")
+        if answer.status < 400:
+            return self._protocol(f"{doing}: an unexpected answer came ({said})")
+        if self.side is Side.HUB:
+            code = ErrorCode.DIGEST_MISMATCH if "DIGEST_INVALID" in said else ErrorCode.IMAGE_REJECTED
+            return PermanentError(code, f"{doing}: the hub's registry refused it ({said}).")
+        if answer.status == 404:
+            return PermanentError(
+                ErrorCode.SOURCE_IMAGE_MISSING,
+                f"{doing}: it is not there ({said}). Push the image again, then redrive.",
+            )
+        return self._protocol(f"{doing}: the registry refused it ({said})")
+
+    def _need_manifest(self, reference: str) -> Manifest:
+        manifest = self.get_manifest(reference)
+        if manifest is None:
+            raise self._protocol(f"{self.place.image(reference)} is there for HEAD and not for GET")
+        return manifest
+
+    def _denied(self, answer: Answer, what: str) -> PermanentError:
+        if self.side is Side.HUB:
+            return PermanentError(
+                ErrorCode.HUB_ACCESS_DENIED,
+                f"{what}. The role of the copy-image function must be allowed to push to {self.place.name}; "
+                "deploy the hub's stack again.",
+            )
+        elsewhere = origin(answer.url) != origin(self.place.registry.base_url)
+        hint = (
+            f"Layers come from {origin(answer.url)[1]}: a network or endpoint policy must let the hub read there."
+            if elsewhere
+            else f"The spoke's read role must be allowed to pull from {self.place.name}: deploy spoke.yaml "
+            "there, and look at the repository's own policy."
+        )
+        return PermanentError(ErrorCode.SOURCE_ACCESS_DENIED, f"{what}. {hint}")
+
+    def _protocol(self, what: str) -> PermanentError:
+        return PermanentError(
+            ErrorCode.REGISTRY_PROTOCOL,
+            f"{what}. Check that {self.place.registry.base_url} is a registry and not answered by a proxy.",
+        )
+
+    def _follow(self, url: str, location: str) -> str:
+        target = urljoin(url, location)
+        if urlsplit(target).scheme != "https" and urlsplit(url).scheme == "https":
+            raise self._protocol(f"{self.place.name} redirects from https to {urlsplit(target).scheme}")
+        return target
+
+    def _url(self, path: str) -> str:
+        return f"{self.place.registry.base_url.rstrip('/')}/v2/{self.place.repository}/{path}"
+
+    def _headers(self, url: str, headers: dict[str, str]) -> dict[str, str]:
+        """Add the credentials, for the registry itself: object storage gets a presigned URL instead."""
+        registry = self.place.registry
+        own = {"User-Agent": "model-registry-replicator", **headers}
+        if registry.authorization and origin(url) == origin(registry.base_url):
+            own["Authorization"] = registry.authorization
+        return own
+
+    def _request(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Answer:
+        url = self._url(path)
+        return self.connections.request(method, url, self._headers(url, headers), body)
+
+
+def _said(answer: Answer) -> str:
+    """Give the registry's own words, cut to what a message can hold."""
+    try:
+        errors = json.loads(answer.body)["errors"]
+        return "; ".join(f"{error.get('code', '')} {error.get('message', '')}".strip() for error in errors)[
+            :500
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return answer.body[:120].decode("utf-8", "replace").replace("\n", " ").strip()
