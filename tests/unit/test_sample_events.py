@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replicator.errors import ErrorCode, PermanentError, read_coded
+from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent, admit
+from replicator.operations.dead_letters import RedriveRequest
+from replicator.operations.failing import FailureRequest, read_failure
 from replicator.steps import Action, CopyRequest, RegisterRequest, RunInput
 
 if TYPE_CHECKING:
@@ -104,12 +106,36 @@ def test_the_mirror_to_register_has_a_result_for_every_copy() -> None:
     assert [result.uri for result in request.results] == [copy.uri for copy in request.plan.copies]
 
 
-def test_failures_carry_the_code_that_a_function_raises() -> None:
-    causes = {name: load("record_failure", name)["error"]["Cause"] for name in samples("record_failure")}
-    codes = {
-        name: read_coded(json.loads(cause)["errorMessage"])[0] for name, cause in causes.items() if cause
-    }
-    assert codes == {
-        "missing-object": ErrorCode.SOURCE_OBJECT_MISSING,
-        "before-plan": ErrorCode.PACKAGE_NOT_FOUND,
-    }
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("missing-object", ErrorCode.SOURCE_OBJECT_MISSING),
+        ("before-plan", ErrorCode.PACKAGE_NOT_FOUND),
+        ("time-out", ErrorCode.TIMED_OUT),
+    ],
+)
+def test_record_failure(name: str, code: ErrorCode) -> None:
+    request = FailureRequest.model_validate(load("record_failure", name))
+    assert read_failure(request)[0] is code
+    assert (request.plan is None) == (name == "before-plan")
+
+
+def test_every_sample_of_record_failure_is_tried_here() -> None:
+    assert samples("record_failure") == ["before-plan", "missing-object", "time-out"]
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        ("all", RedriveRequest()),
+        ("by-code", RedriveRequest(code=ErrorCode.SOURCE_OBJECT_MISSING)),
+        ("dry-run", RedriveRequest(dry_run=True)),
+    ],
+)
+def test_redrive(name: str, request_: RedriveRequest) -> None:
+    assert RedriveRequest.model_validate(load("redrive", name)) == request_
+
+
+def test_every_function_has_samples() -> None:
+    functions = {handler.parent.name for handler in (EVENTS.parent / "functions").glob("*/handler.py")}
+    assert functions <= {folder.name for folder in EVENTS.iterdir() if list(folder.glob("*.json"))}
