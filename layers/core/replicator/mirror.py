@@ -16,7 +16,7 @@ from replicator.package import digest, rewrite
 from replicator.policy import REJECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from replicator.identifiers import ModelPackageArn
     from replicator.package import Description
@@ -130,11 +130,10 @@ class Update:
     """For UpdateModelPackage, without the ARN; empty when there is nothing to write."""
     drift: list[str] = field(default_factory=list)
     """What a person changed in the hub, and that stays."""
+    held: list[str] = field(default_factory=list)
+    """What was not touched, because what it points to was not copied."""
     not_updatable: list[str] = field(default_factory=list)
     """What changed in the source and SageMaker cannot update."""
-
-
-_NOTHING = object()
 
 
 def _units(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,61 +160,77 @@ def shown(mirror: Description) -> dict[str, Any]:
     return _units(members)
 
 
-def written(
-    want: Desired, mirror: Description, before: Written | None = None, drift: list[str] | None = None
-) -> Written:
+def written(want: Desired, mirror: Description, before: Written, kept: Collection[str]) -> Written:
     """Say what is to be remembered after a write, from what was desired and what the hub shows now.
 
-    What drifted is remembered as it was before, so that it stays drift.
+    Parameters
+    ----------
+    want, mirror
+        What was desired, and the mirror as it was described after the write.
+    before
+        What was remembered so far.
+    kept
+        What was not written (drift, or held back): it is remembered as before.
     """
     now = shown(mirror)
-    wanted = _units({k: v for k, v in want.members.items() if k != "SecurityConfig"})
-    members = {unit: f"{digest(value)}:{digest(now.get(unit))}" for unit, value in wanted.items()}
-    for unit in drift or []:
-        old = before.members.get(unit) if before else None
-        shown_before = old.partition(":")[2] if old else digest(None)
-        if unit in wanted:
-            members[unit] = f"{digest(wanted[unit])}:{shown_before}"
-        elif old:
-            members[unit] = old
+    members = {
+        unit: f"{digest(value)}:{digest(now.get(unit))}"
+        for unit, value in _wanted(want).items()
+        if unit not in kept
+    }
+    members |= {unit: before.members[unit] for unit in kept if unit in before.members}
     return Written(want.source_approval, members)
 
 
-def update(want: Desired, mirror: Description, last: Written, policy: Policy) -> Update:
-    """Say what has to be written to a mirror, what drifted, and what cannot be updated."""
+def _wanted(want: Desired) -> dict[str, Any]:
+    return _units({name: value for name, value in want.members.items() if name != "SecurityConfig"})
+
+
+def update(
+    want: Desired, mirror: Description, last: Written, policy: Policy, held: Collection[str] = ()
+) -> Update:
+    """Say what has to be written to a mirror, what drifted, and what cannot be updated.
+
+    Parameters
+    ----------
+    want, mirror, last
+        What the mirror should show, shows, and was last written.
+    policy
+        Whether the approval status is mirrored.
+    held
+        Members of the package that are not touched, because what they point to was not copied.
+    """
     result = Update()
-    hub = shown(mirror)
-    wanted = _units({k: v for k, v in want.members.items() if k != "SecurityConfig"})
+    hub, wanted = shown(mirror), _wanted(want)
     for unit in {**wanted, **last.members}:
-        _compare(unit, wanted.get(unit, _NOTHING), hub.get(unit, _NOTHING), last.members.get(unit), result)
+        if unit.partition("{")[0] in held:
+            result.held.append(unit)
+        else:
+            _compare(unit, wanted.get(unit), hub.get(unit), last.members.get(unit), result)
     _approve(want, mirror, last, policy, result)
     return result
 
 
 def _compare(unit: str, wanted: Any, hub: Any, last: str | None, result: Update) -> None:
-    wrote, _, showed = (last or "").partition(":")
-    gone = wanted is _NOTHING
-    source_changed = gone if last else True
-    if last and not gone:
-        source_changed = digest(wanted) != wrote
-    hub_changed = digest(None if hub is _NOTHING else hub) != (showed if last else digest(None))
-    if wanted is hub or (not gone and wanted == hub):
+    """Compare one unit three ways; None is a unit that is not there."""
+    if wanted == hub:
         return
-    if hub_changed:
+    wrote, _, showed = (last or f"{digest(None)}:{digest(None)}").partition(":")
+    if digest(hub) != showed:
         result.drift.append(unit)
-    elif source_changed:
+    elif digest(wanted) != wrote:
         _write(unit, wanted, result)
 
 
 def _write(unit: str, wanted: Any, result: Update) -> None:
     name, _, key = unit.rstrip("}").partition("{")
-    if name == METADATA and wanted is _NOTHING:
+    if name == METADATA and wanted is None:
         result.request.setdefault(f"{METADATA}ToRemove", []).append(key)
     elif name == METADATA:
         result.request.setdefault(METADATA, {})[key] = wanted
-    elif name == ADDITIONAL and wanted is not _NOTHING:
+    elif name == ADDITIONAL and wanted is not None:
         result.request.setdefault(f"{ADDITIONAL}ToAdd", []).append(wanted)
-    elif name in _WHOLE and wanted is not _NOTHING:
+    elif name in _WHOLE and wanted is not None:
         result.request[name] = wanted
     else:
         result.not_updatable.append(unit)

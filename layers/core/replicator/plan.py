@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replicator.errors import ErrorCode, PermanentError
-from replicator.identifiers import InvalidIdentifierError
+from replicator.fields import Image
+from replicator.identifiers import ImageReference, InvalidIdentifierError
 from replicator.package import artifact_copy, fingerprint, s3_location, walk
-from replicator.policy import APPROVED, aws_owned_bucket
+from replicator.policy import APPROVED, REJECTED, aws_owned_bucket
 from replicator.refusals import image_to_copy, refuse_what_cannot_be_mirrored
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from replicator.identifiers import ModelPackageArn
-    from replicator.package import Description
+    from replicator.package import Description, Found
     from replicator.policy import Policy
 
 
@@ -60,6 +61,9 @@ def plan(arn: ModelPackageArn, source: Description, known: Known | None, policy:
         return Plan(Action.NOTHING, f"the mirror {known.hub_arn} shows this state already", print_)
     approval = source.get("ModelApprovalStatus")
     status = source.get("ModelPackageStatus")
+    if known and approval == REJECTED:
+        # Nothing may stand in the way of a rejection, so it waits for no copy.
+        return Plan(Action.UPDATE, f"the version was {REJECTED}", print_)
     if known is None and approval != APPROVED:
         return Plan(
             Action.NOTHING, f"there is no mirror, and the version is {approval}, not {APPROVED}", print_
@@ -107,3 +111,22 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
         if location and not aws_owned_bucket(location.bucket):
             copies.setdefault(found.value, artifact_copy(found, location, destination))
     return list(copies.values())
+
+
+def uncopied_members(source: Description, locations: Mapping[str, str], policy: Policy) -> set[str]:
+    """Name the top-level members that point to something in the spoke that has not been copied."""
+    return {
+        found.path.partition(".")[0].partition("{")[0].partition("[")[0]
+        for found in walk(source)
+        if found.value not in locations and _in_spoke(found, policy)
+    }
+
+
+def _in_spoke(found: Found, policy: Policy) -> bool:
+    try:
+        if isinstance(found.rule, Image):
+            return ImageReference.parse(found.value).account not in policy.aws_registries
+        location = s3_location(found)
+    except InvalidIdentifierError:
+        return True
+    return location is not None and not aws_owned_bucket(location.bucket)

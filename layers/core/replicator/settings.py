@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.model import Strict
+from replicator.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,8 @@ class Settings(Strict):
         except ValidationError as error:
             wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
             raise PermanentError(
-                ErrorCode.CONFIGURATION, f"the function's environment is wrong: {wrong}. Deploy the stack again."
+                ErrorCode.CONFIGURATION,
+                f"the function's environment is wrong: {wrong}. Deploy the stack again.",
             ) from error
 
 
@@ -70,6 +72,19 @@ class PolicySettings(LedgerSettings, SpokeSettings):
     group_name_template: Text
     image_accounts: Accounts
     """Accounts beside the spoke itself whose images a package may name; they are copied too."""
+
+    def policy(self, partition: str, region: str) -> Policy:
+        """Give the operator's choices as the pure modules take them."""
+        return Policy(
+            partition=partition,
+            region=region,
+            hub_account=self.hub_account,
+            hub_bucket=self.hub_bucket,
+            namespace=self.namespace,
+            hub_approval_status=self.hub_approval_status,
+            group_name_template=self.group_name_template,
+            image_accounts=self.image_accounts,
+        )
 
 
 class IntakeSettings(LedgerSettings):
@@ -106,6 +121,7 @@ class RegisterSettings(PolicySettings):
     """For ``register``."""
 
     event_bus_name: Text
+    hub_key_arn: Text
 
 
 class RecordFailureSettings(LedgerSettings):

@@ -1,0 +1,53 @@
+"""Takes "SageMaker Model Package State Change" events from the intake queue."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+
+from replicator.aws.ledger import Ledger
+from replicator.aws.sessions import client_config
+from replicator.observability import logger, metrics, tracer
+from replicator.operations.intake import Intake
+from replicator.settings import IntakeSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+def _take(record: SQSRecord, intake: Intake) -> None:
+    taken = intake.take(record.body, datetime.now(UTC))
+    metrics.add_metric(f"Events{taken.outcome.capitalize()}", MetricUnit.Count, 1)
+    logger.info("event %s", taken.outcome, source_arn=taken.source_arn, code=taken.code, reason=taken.reason)
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler(capture_response=False)
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Take a batch of messages in; those that have to come again are named in the answer."""
+    settings = IntakeSettings.from_environment(os.environ)
+    session = boto3.Session()
+    intake = Intake(
+        settings=settings,
+        region=os.environ["AWS_REGION"],
+        ledger=Ledger(session, settings.ledger_table),
+        sqs=session.client("sqs", config=client_config()),
+        states=session.client("stepfunctions", config=client_config()),
+    )
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(
+        event=event, record_handler=partial(_take, intake=intake), processor=processor, context=context
+    )

@@ -1,0 +1,42 @@
+"""Plans a round of a run: what has to be copied, and whether anything has to be done at all."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from replicator.aws.ledger import Ledger
+from replicator.aws.registry import Registry
+from replicator.aws.sessions import Sessions
+from replicator.errors import ErrorCode
+from replicator.identifiers import ModelPackageArn
+from replicator.observability import logger, tracer
+from replicator.operations.planning import Planning
+from replicator.settings import PlanSettings
+from replicator.steps import RunInput
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@tracer.capture_lambda_handler(capture_response=False)
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer with `replicator.steps.PlanAnswer` for a `replicator.steps.RunInput`."""
+    settings = PlanSettings.from_environment(os.environ)
+    run = RunInput.model_validate(event)
+    arn = ModelPackageArn.parse(run.source_arn)
+    logger.append_keys(source_arn=run.source_arn, attempt=run.attempt)
+    sessions = Sessions(arn.partition, arn.region)
+    planning = Planning(
+        policy=settings.policy(arn.partition, arn.region),
+        ledger=Ledger(sessions.own, settings.ledger_table),
+        spoke=Registry(
+            sessions.spoke(arn.account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
+        ),
+        now=lambda: datetime.now(UTC),
+    )
+    answer = planning.run(arn, run.attempt)
+    logger.info("planned %s", answer.action, reason=answer.reason, copies=len(answer.copies))
+    return answer.model_dump(mode="json")

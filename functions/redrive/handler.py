@@ -1,0 +1,36 @@
+"""Sends dead letters back to the intake queue: all, or by code, spoke or model package."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from replicator.aws.sessions import client_config
+from replicator.observability import logger, tracer
+from replicator.operations.dead_letters import Redrive, RedriveRequest
+from replicator.settings import RedriveSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@tracer.capture_lambda_handler(capture_response=False)
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer with `RedriveAnswer` for a `RedriveRequest`, see `replicator.operations.dead_letters`."""
+    settings = RedriveSettings.from_environment(os.environ)
+    redrive = Redrive(
+        sqs=boto3.Session().client("sqs", config=client_config()),
+        dead_letter_queue_url=settings.dead_letter_queue_url,
+        intake_queue_url=settings.intake_queue_url,
+    )
+    answer = redrive.run(
+        RedriveRequest.model_validate(event or {}),
+        datetime.now(UTC),
+        lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    logger.info("redriven", redriven=answer.redriven, kept=answer.kept)
+    return answer.model_dump(mode="json")

@@ -1,0 +1,52 @@
+"""Writes the mirror into the hub's registry, after everything it points to was copied."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from replicator.aws.bus import Bus
+from replicator.aws.documents import Documents
+from replicator.aws.ledger import Ledger
+from replicator.aws.registry import Registry
+from replicator.aws.sessions import Sessions
+from replicator.errors import ErrorCode
+from replicator.identifiers import ModelPackageArn
+from replicator.observability import logger, metrics, tracer
+from replicator.operations.registering import Registering
+from replicator.settings import RegisterSettings
+from replicator.steps import RegisterRequest
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler(capture_response=False)
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer with `replicator.steps.RegisterAnswer` for a `replicator.steps.RegisterRequest`."""
+    settings = RegisterSettings.from_environment(os.environ)
+    request = RegisterRequest.model_validate(event)
+    arn = ModelPackageArn.parse(request.source_arn)
+    logger.append_keys(source_arn=request.source_arn, attempt=request.attempt)
+    sessions = Sessions(arn.partition, arn.region)
+    registering = Registering(
+        policy=settings.policy(arn.partition, arn.region),
+        ledger=Ledger(sessions.own, settings.ledger_table),
+        spoke=Registry(
+            sessions.spoke(arn.account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
+        ),
+        hub=Registry(sessions.own, denied=ErrorCode.HUB_ACCESS_DENIED),
+        documents=Documents(sessions.own, settings.hub_bucket, settings.hub_account),
+        bus=Bus(sessions.own, settings.event_bus_name),
+        hub_key_arn=settings.hub_key_arn,
+        now=lambda: datetime.now(UTC),
+    )
+    answer = registering.run(request)
+    metrics.add_metric(f"Versions{answer.status}", MetricUnit.Count, 1)
+    logger.info("registered", status=answer.status, hub_arn=answer.hub_arn, again=answer.again)
+    return answer.model_dump(mode="json")

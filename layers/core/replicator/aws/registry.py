@@ -1,0 +1,148 @@
+"""The SageMaker Model Registry: read in a spoke, read and written in the hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from replicator import provenance
+from replicator.aws.failures import translated
+from replicator.aws.sessions import client_config
+from replicator.errors import ErrorCode, PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    import boto3
+    from mypy_boto3_sagemaker.client import SageMakerClient
+
+    from replicator.identifiers import ModelPackageArn
+
+GROUP_SOURCE_TAG = "replicator:source"
+"""Tag on a hub's group: ``<spoke account>/<group>`` of the one group that it mirrors."""
+
+
+def _missing(error: ClientError) -> bool:
+    # Describe models no error: what does not exist arrives as ValidationException.
+    said = error.response["Error"]
+    return said.get("Code") in {"ValidationException", "ResourceNotFound"} and (
+        "does not exist" in said.get("Message", "") or "not found" in said.get("Message", "").lower()
+    )
+
+
+class Registry:
+    """The registry of one account.
+
+    Parameters
+    ----------
+    session
+        With the read role of a spoke, or the function's own for the hub.
+    denied
+        The code for a denied call: whose side has to be mended.
+    """
+
+    def __init__(self, session: boto3.Session, *, denied: ErrorCode) -> None:
+        self._client: SageMakerClient = session.client("sagemaker", config=client_config())
+        self._denied = denied
+
+    def describe(self, arn: str) -> dict[str, Any] | None:
+        """Describe a model package, with all its data; None when there is none of that ARN."""
+        doing = f"describing {arn}"
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.PACKAGE_NOT_FOUND):
+            try:
+                answer = dict(self._client.describe_model_package(ModelPackageName=arn))
+            except ClientError as error:
+                if _missing(error):
+                    return None
+                raise
+        answer.pop("ResponseMetadata", None)
+        return answer
+
+    def ensure_group(self, name: str, source: str) -> None:
+        """Make the hub's group for one source group, or check that it is that group's.
+
+        Parameters
+        ----------
+        name
+            Of the group in the hub.
+        source
+            ``<spoke account>/<group>``.
+        """
+        doing = f"making the model package group {name}"
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
+            owner = self._group_source(name)
+            if owner is None:
+                account, _, group = source.partition("/")
+                try:
+                    self._client.create_model_package_group(
+                        ModelPackageGroupName=name,
+                        ModelPackageGroupDescription=f"Mirror of {group} in account {account}",
+                        Tags=[{"Key": GROUP_SOURCE_TAG, "Value": source}],
+                    )
+                except ClientError as error:
+                    if "already exists" not in error.response["Error"].get("Message", ""):
+                        raise
+                    owner = self._group_source(name)
+                else:
+                    return
+        if owner != source:
+            raise PermanentError(
+                ErrorCode.GROUP_NAME_TAKEN,
+                f"the hub's group {name} is not the mirror of {source} (its tag {GROUP_SOURCE_TAG} is "
+                f"{owner or 'missing'}). Choose a GroupNameTemplate that keeps them apart, or tag the group.",
+            )
+
+    def _group_source(self, name: str) -> str | None:
+        """Give the source that a group is tagged with, empty when it has no tag; None when it is not there."""
+        try:
+            group = self._client.describe_model_package_group(ModelPackageGroupName=name)
+        except ClientError as error:
+            if _missing(error):
+                return None
+            raise
+        pages = self._client.get_paginator("list_tags").paginate(ResourceArn=group["ModelPackageGroupArn"])
+        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        return tags.get(GROUP_SOURCE_TAG, "")
+
+    def create(self, request: Mapping[str, Any]) -> str:
+        """Create a model package and give its ARN."""
+        doing = f"creating the mirror in {request['ModelPackageGroupName']}"
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
+            return self._client.create_model_package(**request)["ModelPackageArn"]
+
+    def update(self, arn: str, request: Mapping[str, Any]) -> None:
+        """Update a model package."""
+        doing = f"updating {arn} ({', '.join(sorted(request))})"
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
+            self._client.update_model_package(ModelPackageArn=arn, **request)
+
+    def find_mirror(self, group: str, source_arn: ModelPackageArn, since: datetime) -> str | None:
+        """Look for a mirror that an earlier attempt made and could not note any more.
+
+        Parameters
+        ----------
+        group
+            Of the hub.
+        source_arn
+            Which the mirror names in its provenance.
+        since
+            It cannot be older.
+        """
+        doing = f"looking for a mirror of {source_arn} in {group}"
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
+            pages = self._client.get_paginator("list_model_packages").paginate(
+                ModelPackageGroupName=group, CreationTimeAfter=since, SortBy="CreationTime"
+            )
+            try:
+                arns = [s["ModelPackageArn"] for page in pages for s in page["ModelPackageSummaryList"]]
+            except ClientError as error:
+                if _missing(error):
+                    return None
+                raise
+        for arn in arns:
+            mirror = self.describe(arn) or {}
+            if mirror.get("CustomerMetadataProperties", {}).get(provenance.SOURCE_ARN) == str(source_arn):
+                return arn
+        return None

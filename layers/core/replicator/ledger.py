@@ -1,0 +1,94 @@
+"""The ledger's item: one per source version, kept for ever.
+
+The protocol, of which both halves are needed: an event adds one to ``wanted`` and starts a run only when
+none is running (single flight); a run notes what ``wanted`` was (``seen``) before it reads the source, and
+lets go of the item only if it still is that, else it goes round again. Without the counter an event that
+lands during a run is lost; without single flight two runs race.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from replicator.mirror import Written
+from replicator.plan import Known
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class State(StrEnum):
+    """Of an item."""
+
+    IDLE = "IDLE"
+    RUNNING = "RUNNING"
+    FAILED = "FAILED"
+
+
+class SupersededError(Exception):
+    """The item belongs to a later attempt: this execution has no say any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger holds about one source version."""
+
+    source_arn: str
+    state: State = State.IDLE
+    wanted: int = 0
+    """Counts the events."""
+    seen: int = 0
+    """What ``wanted`` was when the current round read the source."""
+    attempt: int = 0
+    """Counts the executions."""
+    execution_arn: str | None = None
+    event: str | None = None
+    """The event that started the attempt, as intake takes it again."""
+    claimed_at: str | None = None
+    creating_since: str | None = None
+    """When a mirror was first about to be created: one may exist from then on."""
+    hub_arn: str | None = None
+    fingerprint: str | None = None
+    locations: Mapping[str, str] = field(default_factory=dict)
+    written: Written = field(default_factory=Written)
+    code: str | None = None
+    """Of the last error."""
+
+    @property
+    def known(self) -> Known | None:
+        """What planning needs of a mirror."""
+        if self.hub_arn is None:
+            return None
+        return Known(self.hub_arn, self.fingerprint or "", self.locations)
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Entry:
+        """Read a DynamoDB item, deserialized. A member of another release is ignored."""
+        approval = item.get("source_approval")
+        return cls(
+            source_arn=item["source_arn"],
+            state=State(item.get("state", State.IDLE)),
+            wanted=int(item.get("wanted", 0)),
+            seen=int(item.get("seen", 0)),
+            attempt=int(item.get("attempt", 0)),
+            execution_arn=item.get("execution_arn"),
+            event=item.get("event"),
+            claimed_at=item.get("claimed_at"),
+            creating_since=item.get("creating_since"),
+            hub_arn=item.get("hub_arn"),
+            fingerprint=item.get("fingerprint"),
+            locations=item.get("locations", {}),
+            written=Written(approval, item.get("written", {})),
+            code=item.get("code"),
+        )
+
+
+def execution_name(source_arn: str, attempt: int) -> str:
+    """Name an execution after the ARN and the attempt, so that starting it twice starts it once.
+
+    80 characters at most: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    """
+    return f"{hashlib.sha256(source_arn.encode()).hexdigest()[:40]}-{attempt}"

@@ -1,0 +1,1 @@
+"""What each function does: the pure decisions and the effects, put together."""

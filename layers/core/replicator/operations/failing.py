@@ -1,0 +1,108 @@
+"""Ends a run that failed: ledger, dead-letter queue, event."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from replicator.errors import ErrorCode, read_coded
+from replicator.events import ReplicationDetail
+from replicator.ledger import SupersededError
+from replicator.model import Frozen
+from replicator.operations import dead_letters
+from replicator.steps import Action, PlanAnswer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_sqs.client import SQSClient
+
+    from replicator.aws.bus import Bus
+    from replicator.aws.ledger import Ledger
+
+
+class FailureRequest(Frozen):
+    """Input of the record_failure function."""
+
+    source_arn: str
+    attempt: int
+    plan: PlanAnswer | None = None
+    error: dict[str, Any] | None = None
+    """``Error`` and ``Cause`` as Step Functions gives them to a catcher; absent for a refusal."""
+
+
+class FailureAnswer(Frozen):
+    """Output of the record_failure function."""
+
+    again: bool
+    """An event came meanwhile: go round again instead of failing."""
+    code: ErrorCode
+    reason: str
+
+
+def read_failure(request: FailureRequest) -> tuple[ErrorCode, str]:
+    """Say what failed, and why, from what Step Functions caught or from the plan's refusal.
+
+    The cause of a failed Lambda task is the function's error as JSON.
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+    if request.error is None:
+        if request.plan and request.plan.action is Action.REFUSE:
+            return request.plan.code or ErrorCode.UNEXPECTED, request.plan.reason
+        return ErrorCode.UNEXPECTED, "the run failed without an error"
+    name, cause = str(request.error.get("Error", "")), str(request.error.get("Cause", ""))
+    try:
+        message = str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        message = cause
+    code, reason = read_coded(message)
+    if code is not ErrorCode.UNEXPECTED:
+        return code, reason
+    if "timed out" in message.lower() or name in {"States.Timeout", "Sandbox.Timedout"}:
+        return ErrorCode.TIMED_OUT, f"a step of the run took too long ({name}): {message}. Redrive it."
+    return ErrorCode.UNEXPECTED, f"{name}: {message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Ends failed runs."""
+
+    ledger: Ledger
+    sqs: SQSClient
+    bus: Bus
+    dead_letter_queue_url: str
+
+    def run(self, request: FailureRequest, now: datetime) -> FailureAnswer:
+        """End a run. May be repeated."""
+        code, reason = read_failure(request)
+        try:
+            over = self.ledger.fail(request.source_arn, request.attempt, code, reason, now)
+        except SupersededError:
+            return FailureAnswer(again=False, code=code, reason=reason)
+        if not over:
+            return FailureAnswer(again=True, code=code, reason=reason)
+        entry = self.ledger.get(request.source_arn)
+        body = entry.event if entry and entry.event else json.dumps({"source_arn": request.source_arn})
+        dead_letters.send(
+            self.sqs,
+            self.dead_letter_queue_url,
+            body,
+            code=code,
+            reason=reason,
+            source_arn=request.source_arn,
+            now=now,
+            attempt=request.attempt,
+        )
+        refused = request.error is None
+        self.bus.publish(
+            ReplicationDetail(
+                status="Refused" if refused else "Failed",
+                source_arn=request.source_arn,
+                hub_arn=entry.hub_arn if entry else None,
+                code=code,
+                reason=reason,
+            ),
+            now,
+        )
+        return FailureAnswer(again=False, code=code, reason=reason)

@@ -1,0 +1,97 @@
+"""Takes an event in: checks it, counts it in the ledger, starts the run that it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from replicator.aws.failures import translated
+from replicator.errors import ErrorCode, PermanentError
+from replicator.events import ModelPackageEvent, admit
+from replicator.ledger import execution_name
+from replicator.operations import dead_letters
+from replicator.steps import RunInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_stepfunctions.client import SFNClient
+
+    from replicator.aws.ledger import Ledger
+    from replicator.settings import IntakeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a message."""
+
+    source_arn: str | None
+    outcome: str
+    """``started``, ``counted`` (a run is on, and will go round again), or ``rejected``."""
+    code: ErrorCode | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes messages in."""
+
+    settings: IntakeSettings
+    region: str
+    ledger: Ledger
+    sqs: SQSClient
+    states: SFNClient
+
+    def take(self, body: str, now: datetime) -> Taken:
+        """Take one message in.
+
+        A message that can never be replicated goes to the dead-letter queue at once, with its reason. Raises
+        `RetryableError`, or what AWS raised, when the message has to come again.
+        """
+        source_arn = None
+        try:
+            event = ModelPackageEvent.from_message(body)
+            source_arn = event.detail.arn
+            admit(
+                event,
+                hub_account=self.settings.hub_account,
+                region=self.region,
+                spokes=self.settings.spoke_accounts,
+            )
+        except PermanentError as error:
+            dead_letters.send(
+                self.sqs,
+                self.settings.dead_letter_queue_url,
+                body,
+                code=error.code,
+                reason=error.message,
+                source_arn=source_arn,
+                now=now,
+            )
+            return Taken(source_arn, "rejected", error.code, error.message)
+        return self._start(event, now)
+
+    def _start(self, event: ModelPackageEvent, now: datetime) -> Taken:
+        source_arn = event.detail.arn
+        with translated(
+            f"taking in {source_arn}", denied=ErrorCode.HUB_ACCESS_DENIED, otherwise=ErrorCode.HUB_REFUSED
+        ):
+            entry = self.ledger.claim(source_arn, event.to_message(), now)
+            if entry is None:
+                return Taken(source_arn, "counted")
+            try:
+                execution = self.states.start_execution(
+                    stateMachineArn=self.settings.state_machine_arn,
+                    name=execution_name(source_arn, entry.attempt),
+                    input=RunInput(source_arn=source_arn, attempt=entry.attempt).model_dump_json(),
+                )
+            except ClientError as error:
+                # It was started, ended, and nobody noted it: the sweep looks after such a run.
+                if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                    raise
+            else:
+                self.ledger.started(source_arn, entry.attempt, execution["executionArn"])
+        return Taken(source_arn, "started")

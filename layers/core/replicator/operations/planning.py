@@ -1,0 +1,66 @@
+"""Plans a round of a run: looks at the source, and says what has to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replicator.errors import ErrorCode, PermanentError
+from replicator.ledger import SupersededError
+from replicator.plan import plan
+from replicator.steps import Action, PlanAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from replicator.aws.ledger import Ledger
+    from replicator.aws.registry import Registry
+    from replicator.identifiers import ModelPackageArn
+    from replicator.package import Description
+    from replicator.policy import Policy
+
+
+def read_source(arn: ModelPackageArn, spoke: Registry) -> Description:
+    """Describe the source, or raise `PermanentError` when it is not there."""
+    source = spoke.describe(str(arn))
+    if source is None:
+        raise PermanentError(
+            ErrorCode.PACKAGE_NOT_FOUND,
+            f"{arn} does not exist any more in the spoke. If it was deleted on purpose, delete this message.",
+        )
+    return source
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """Plans rounds."""
+
+    policy: Policy
+    ledger: Ledger
+    spoke: Registry
+    now: Callable[[], datetime]
+
+    def run(self, arn: ModelPackageArn, attempt: int) -> PlanAnswer:
+        """Plan a round. Raises `PermanentError` for a source that is not there."""
+        try:
+            # Before the source is read: what comes later is seen as a change of the counter.
+            entry = self.ledger.begin_round(str(arn), attempt)
+        except SupersededError as error:
+            return PlanAnswer(action=Action.NOTHING, reason=str(error), wanted=0)
+        source = read_source(arn, self.spoke)
+        try:
+            found = plan(arn, source, entry.known, self.policy)
+        except PermanentError as error:
+            return PlanAnswer(action=Action.REFUSE, reason=error.message, code=error.code, wanted=entry.seen)
+        again = False
+        if found.action is Action.NOTHING:
+            again = not self.ledger.finish(str(arn), attempt, self.now())
+        return PlanAnswer(
+            action=found.action,
+            reason=found.reason,
+            wanted=entry.seen,
+            fingerprint=found.fingerprint,
+            copies=found.copies,
+            again=again,
+        )
