@@ -1,0 +1,66 @@
+# Everything that people and CI run. Needs Python 3.13, make and git; the rest is set up in .venv.
+
+# A Python 3.13: PYTHON=... on the command line, python3.13 on the PATH, pyenv's, or uv's.
+PYTHON ?= $(shell for p in \
+	"$$(command -v python3.13)" \
+	"$$(pyenv prefix 3.13 2>/dev/null)/bin/python" \
+	"$$HOME/.pyenv/versions/$$(ls "$$HOME/.pyenv/versions" 2>/dev/null | grep '^3\.13\.' | tail -n 1)/bin/python" \
+	"$$(uv python find 3.13 2>/dev/null)" \
+	"$$(command -v python3)"; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo "$$p" && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# SAM looks for python3.13 on the PATH; nothing here reports to anybody.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export SAM_CLI_TELEMETRY := 0
+# No test and no demo may ever meet a real account.
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo local test check format lock setup redrive clean
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: setup ## Approve models in two spokes and see their mirrors, on a local AWS
+	@$(BIN)/python -m local.demo $(ARGS)
+
+local: setup ## Keep a local AWS running, deployed and seeded, and say how to look around
+	@$(BIN)/python -m local $(ARGS)
+
+test: setup ## Run all tests: make test ARGS="tests/unit -k plan" runs some
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Lint, types, import contracts and templates
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=.:layers/core $(BIN)/lint-imports --no-logo
+	$(BIN)/cfn-lint template.yaml spoke.yaml
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+redrive: setup ## Send dead letters of a deployed hub back: make redrive CODE=SOURCE_OBJECT_MISSING
+	@$(BIN)/python -m tools.redrive $(if $(CODE),--code $(CODE)) $(if $(ACCOUNT),--account $(ACCOUNT)) $(ARGS)
+
+lock: ## Pin the requirements again (needs uv)
+	cd requirements && uv pip compile -U --python-version 3.13 --universal --generate-hashes \
+		--no-emit-index-url --no-header -q dev.in -o dev.txt
+	uv pip compile --python-version 3.13 --universal --generate-hashes --no-emit-index-url --no-header -q \
+		-c requirements/dev.txt layers/core/requirements.in -o layers/core/requirements.txt
+
+setup: $(READY)
+
+$(READY): requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.13 was not found: install it, or say where it is: make PYTHON=/path/to/python3.13"; exit 1; }
+	@echo "Setting up $(VENV) with $(PYTHON) (a minute or two, once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@touch $(READY)
+
+clean: ## Remove what was built and set up
+	rm -rf $(VENV) .aws-sam .build .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
