@@ -118,7 +118,7 @@ def uncopied_members(source: Description, locations: Mapping[str, str], policy: 
     return {
         found.path.partition(".")[0].partition("{")[0].partition("[")[0]
         for found in walk(source)
-        if found.value not in locations and _in_spoke(found, policy)
+        if _in_spoke(found, policy) and found.value not in locations
     }
 
 

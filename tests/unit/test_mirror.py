@@ -1,0 +1,169 @@
+from typing import Any
+
+from replicator.mirror import Written, creation, desired, update, written
+from replicator.provenance import SOURCE_ARN
+from tests.unit.packages import ARN, IMAGE, MODEL, a_package, a_policy
+
+THERE = {IMAGE: "hub-image@sha256", MODEL: "s3://hub/model.tar.gz"}
+KEY = "arn:aws:kms:us-east-1:999999999999:key/k"
+MIRRORED = a_policy(hub_approval_status="Mirrored")
+
+
+def want(**changes: Any) -> Any:
+    return desired(a_package(**changes), THERE, KEY)
+
+
+def shows(base: Any, **changes: Any) -> dict[str, Any]:
+    """Give a mirror that shows what was desired, as Describe would, with changes."""
+    metadata = {**base.members.get("CustomerMetadataProperties", {}), SOURCE_ARN: str(ARN)}
+    return {
+        **base.members,
+        "CustomerMetadataProperties": metadata,
+        "ModelApprovalStatus": "PendingManualApproval",
+        "ModelPackageArn": "hub",
+        **changes,
+    }
+
+
+def remembered(base: Any, mirror: dict[str, Any] | None = None) -> Written:
+    return written(base, mirror or shows(base), Written(), [])
+
+
+def test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status() -> None:
+    base = want(ApprovalDescription="good", SourceUri="s3://x/y", SecurityConfig={"KmsKeyId": "theirs"})
+    calls = creation(ARN, base, "group", a_policy(), {SOURCE_ARN: str(ARN)})
+    assert calls.create["ModelApprovalStatus"] == "PendingManualApproval"
+    assert calls.create["ModelPackageGroupName"] == "group"
+    assert calls.create["SecurityConfig"] == {"KmsKeyId": KEY}
+    assert calls.create["CustomerMetadataProperties"] == {SOURCE_ARN: str(ARN)}
+    assert len(calls.create["ClientToken"]) == 36
+    assert calls.create["ClientToken"] == creation(ARN, base, "other", MIRRORED, {}).create["ClientToken"]
+    # Create refuses both of these.
+    assert calls.then_update == {"ApprovalDescription": "good", "SourceUri": "s3://x/y"}
+
+
+def test_nothing_is_written_when_nothing_changed() -> None:
+    base = want(CustomerMetadataProperties={"a": "1"})
+    for policy in (a_policy(), MIRRORED):
+        mirror = shows(base, ModelApprovalStatus="Approved")
+        change = update(base, mirror, remembered(base, mirror), policy)
+        assert (change.request, change.drift) == ({}, [])
+
+
+def test_metadata_is_compared_key_by_key() -> None:
+    before = want(CustomerMetadataProperties={"kept": "1", "changed": "1", "gone": "1", "edited": "1"})
+    now = want(CustomerMetadataProperties={"kept": "1", "changed": "2", "new": "1", "edited": "2"})
+    mirror = shows(before)
+    mirror["CustomerMetadataProperties"] |= {"edited": "by a person", "own": "by a person"}
+    change = update(now, mirror, remembered(before), a_policy())
+    assert change.request == {
+        "CustomerMetadataProperties": {"changed": "2", "new": "1"},
+        "CustomerMetadataPropertiesToRemove": ["gone"],
+    }
+    assert change.drift == ["CustomerMetadataProperties{edited}"]
+
+
+def test_what_a_person_changed_in_the_hub_stays_and_stays_reported() -> None:
+    card = {"ModelCardContent": "{}", "ModelCardStatus": "Draft"}
+    before = want(ModelCard=card)
+    mirror = shows(before, ModelCard={**card, "ModelCardStatus": "Approved"})
+    last = remembered(before)
+    for now in (before, want(ModelCard={**card, "ModelCardStatus": "PendingReview"})):
+        change = update(now, mirror, last, a_policy())
+        assert change.request == {}
+        assert change.drift == ["ModelCard"]
+        last = written(now, mirror, last, change.drift)
+
+
+def test_what_sagemaker_adds_to_a_mirror_is_no_drift() -> None:
+    base = want()
+    mirror = shows(base)
+    mirror["InferenceSpecification"] = {
+        **mirror["InferenceSpecification"],
+        "SupportedResponseMIMETypes": ["x"],
+    }
+    change = update(base, mirror, remembered(base, mirror), a_policy())
+    assert (change.request, change.drift) == ({}, [])
+
+
+def test_a_changed_specification_is_written_as_a_whole() -> None:
+    before = want()
+    now = want(InferenceSpecification={"Containers": [{"Image": IMAGE}]})
+    change = update(now, shows(before), remembered(before), a_policy())
+    assert change.request == {"InferenceSpecification": {"Containers": [{"Image": "hub-image@sha256"}]}}
+
+
+def test_what_sagemaker_cannot_update_is_reported() -> None:
+    before = want(ModelLifeCycle={"Stage": "Dev", "StageStatus": "Approved"}, Task="OTHER")
+    now = want()
+    change = update(now, shows(before), remembered(before), a_policy())
+    assert change.request == {}
+    assert sorted(change.not_updatable) == ["ModelLifeCycle", "Task"]
+
+
+def test_additional_specifications_can_only_be_added() -> None:
+    old = {"Name": "old", "Containers": [{"Image": IMAGE}]}
+    new = {"Name": "new", "Containers": [{"Image": IMAGE}]}
+    before = want(AdditionalInferenceSpecifications=[old])
+    now = want(AdditionalInferenceSpecifications=[new])
+    change = update(now, shows(before), remembered(before), a_policy())
+    assert [spec["Name"] for spec in change.request["AdditionalInferenceSpecificationsToAdd"]] == ["new"]
+    assert change.not_updatable == ["AdditionalInferenceSpecifications{old}"]
+
+
+def test_a_rejection_goes_through_whatever_the_hub_shows_and_takes_its_reason_along() -> None:
+    before = want()
+    now = want(ModelApprovalStatus="Rejected", ApprovalDescription="leaks")
+    mirror = shows(before, ModelApprovalStatus="Approved", ApprovalDescription="a person's words")
+    for policy in (a_policy(), MIRRORED):
+        change = update(now, mirror, remembered(before), policy)
+        assert change.request == {"ModelApprovalStatus": "Rejected", "ApprovalDescription": "leaks"}
+        assert change.drift == []
+
+
+def test_a_person_may_approve_again_what_was_rejected_before() -> None:
+    rejected = want(ModelApprovalStatus="Rejected")
+    mirror = shows(rejected, ModelApprovalStatus="Approved")
+    later = want(ModelApprovalStatus="Rejected", CustomerMetadataProperties={"a": "1"})
+    change = update(later, mirror, remembered(rejected, shows(rejected)), a_policy())
+    assert change.request == {"CustomerMetadataProperties": {"a": "1"}}
+
+
+def test_only_a_mirrored_status_follows_an_approval() -> None:
+    before, now = want(ModelApprovalStatus="PendingManualApproval"), want()
+    assert update(now, shows(before), remembered(before), a_policy()).request == {}
+    change = update(now, shows(before), remembered(before), MIRRORED)
+    assert change.request == {"ModelApprovalStatus": "Approved"}
+
+
+def test_a_mirrored_status_does_not_overwrite_a_persons_decision() -> None:
+    before, now = want(ModelApprovalStatus="PendingManualApproval"), want()
+    mirror = shows(before, ModelApprovalStatus="Rejected")
+    change = update(now, mirror, remembered(before), MIRRORED)
+    assert (change.request, change.drift) == ({}, ["ModelApprovalStatus"])
+
+
+def test_what_was_not_copied_is_held_back_and_not_forgotten() -> None:
+    before = want()
+    now = want(
+        ModelApprovalStatus="Rejected", InferenceSpecification={"Containers": [{"Image": "elsewhere"}]}
+    )
+    last = remembered(before)
+    change = update(now, shows(before), last, a_policy(), {"InferenceSpecification"})
+    assert change.request == {"ModelApprovalStatus": "Rejected"}
+    assert change.held == ["InferenceSpecification"]
+    after = written(now, shows(before), last, change.held)
+    assert after.members["InferenceSpecification"] == last.members["InferenceSpecification"]
+
+
+def test_a_mirror_that_the_ledger_does_not_know_is_filled_in_and_not_overwritten() -> None:
+    base = want(ApprovalDescription="good", CustomerMetadataProperties={"a": "1", "b": "1"})
+    mirror = shows(base)
+    del mirror["ApprovalDescription"], mirror["CustomerMetadataProperties"]["b"]
+    mirror["CustomerMetadataProperties"]["a"] = "a person's"
+    change = update(base, mirror, Written(), a_policy())
+    assert change.request == {
+        "ApprovalDescription": "good",
+        "CustomerMetadataProperties": {"b": "1"},
+    }
+    assert change.drift == ["CustomerMetadataProperties{a}"]

@@ -1,0 +1,75 @@
+import json
+from typing import Any
+
+from replicator.package import fingerprint, rewrite
+from tests.unit.packages import IMAGE, MODEL, a_package
+
+THERE = {IMAGE: "hub-image@sha256", MODEL: "s3://hub/model.tar.gz"}
+
+
+def members(**changes: Any) -> dict[str, Any]:
+    return rewrite(a_package(**changes), THERE).members
+
+
+def test_locations_are_rewritten_and_what_belongs_to_the_source_is_left_out() -> None:
+    assert members() == {
+        "ModelPackageDescription": "Churn",
+        "InferenceSpecification": {
+            "Containers": [{"Image": "hub-image@sha256", "ModelDataUrl": "s3://hub/model.tar.gz"}],
+            "SupportedContentTypes": ["text/csv"],
+        },
+    }
+
+
+def test_every_dropped_member_is_named_with_its_reason() -> None:
+    dropped = rewrite(
+        a_package(
+            ValidationSpecification={"ValidationRole": "arn"},
+            CertifyForMarketplace=False,
+            SourceUri="arn:aws:sagemaker:us-east-1:111111111111:model-package/churn/1",
+            Novelty={"Unheard": "of"},
+        ),
+        THERE,
+    ).dropped
+    assert set(dropped) == {
+        "InferenceSpecification.Containers[0].ImageDigest",
+        "InferenceSpecification.Containers[0].ModelDataETag",
+        "ValidationSpecification",
+        "CertifyForMarketplace",
+        "SourceUri",
+        "Novelty",
+    }
+    assert all(dropped.values())
+
+
+def test_empty_structures_are_pruned_to_the_top() -> None:
+    found = members(ModelMetrics={"Bias": {}, "Explainability": {"Report": {}}}, DriftCheckBaselines={})
+    assert "ModelMetrics" not in found
+    assert "DriftCheckBaselines" not in found
+
+
+def test_free_text_is_rewritten_only_when_it_is_the_location() -> None:
+    found = members(CustomerMetadataProperties={"model": MODEL, "note": f"see {MODEL}"})
+    assert found["CustomerMetadataProperties"] == {"model": "s3://hub/model.tar.gz", "note": f"see {MODEL}"}
+
+
+def test_a_card_is_rewritten_inside_and_else_kept_to_the_byte() -> None:
+    card = json.dumps({"model_overview": {"model_artifact": [MODEL, "s3://b/else"]}, "x": "ü"}, indent=3)
+    rewritten = members(ModelCard={"ModelCardContent": card, "ModelCardStatus": "Draft"})["ModelCard"]
+    assert json.loads(rewritten["ModelCardContent"]) == {
+        "model_overview": {"model_artifact": ["s3://hub/model.tar.gz", "s3://b/else"]},
+        "x": "ü",
+    }
+    for same in ('{ "model_overview":  {} }', "not json", "[1]", '{"model_overview": {"model_artifact": 3}}'):
+        assert members(ModelCard={"ModelCardContent": same})["ModelCard"]["ModelCardContent"] == same
+
+
+def test_the_fingerprint_follows_what_a_mirror_can_depend_on() -> None:
+    same = a_package(LastModifiedTime="x", LastModifiedBy={"UserProfileName": "y"})
+    assert fingerprint(same) == fingerprint(a_package())
+    for changes in (
+        {"ModelApprovalStatus": "Rejected"},
+        {"ApprovalDescription": "d"},
+        {"ModelCard": {"a": "b"}},
+    ):
+        assert fingerprint(a_package(**changes)) != fingerprint(a_package())
