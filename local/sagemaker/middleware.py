@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from local.sagemaker.registry import SageMakerRegistry
 
+_LOG = logging.getLogger(__name__)
 _TARGET = "SageMaker."
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 
@@ -75,12 +77,20 @@ class SageMakerMiddleware:
         headers = {"x-amzn-RequestId": str(uuid.uuid4())}
         try:
             answer = self._registry.handle(operation, self._caller(environ), body)
-        except ServiceError as error:
+        except Exception as problem:
+            error = _as_service_error(operation, problem)
             payload = json.dumps({"__type": error.code, "message": error.message})
             return Response(payload, error.status, headers, content_type=_CONTENT_TYPE)
         shape = service_model().operation_model(operation).output_shape
         payload = json.dumps(serialize(shape, answer)) if shape else ""
         return Response(payload, 200, headers, content_type=_CONTENT_TYPE)
+
+
+def _as_service_error(operation: str, problem: Exception) -> ServiceError:
+    if isinstance(problem, ServiceError):
+        return problem
+    _LOG.error("%s failed inside the local registry", operation, exc_info=problem)
+    return ServiceError("InternalFailure", f"The local registry failed: {problem!r}", 500)
 
 
 def serialize(shape: Shape, value: Any) -> Any:

@@ -1,35 +1,19 @@
-"""The registry itself: operations on packages, the events they cause, and faults on demand."""
+"""The registry: one entrance for every operation, and faults on demand."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from local.sagemaker import events, listing, packages
-from local.sagemaker.groups import GroupOperations, TagOperations, tag_map
-from local.sagemaker.store import Store, version_of
-from local.sagemaker.updates import apply_update
+from local.sagemaker.announcer import Announcer
+from local.sagemaker.groups import GroupOperations, TagOperations
+from local.sagemaker.package_operations import PackageOperations
+from local.sagemaker.store import Store
 from local.sagemaker.validation import read_request
-from local.sagemaker.values import (
-    GROUP,
-    PACKAGE,
-    Caller,
-    Document,
-    Group,
-    Hooks,
-    Package,
-    Reference,
-    ServiceError,
-    invalid,
-)
+from local.sagemaker.values import GROUP, PACKAGE, Caller, Document, Hooks, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_LOG = logging.getLogger(__name__)
 
 
 def _now() -> datetime:
@@ -64,22 +48,15 @@ class SageMakerRegistry:
         client_token_seconds: float | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self._hooks = hooks or Hooks()
-        self._delay = completion_delay
-        self._duplicates = duplicate_events
-        self._clock = clock
         self._store = Store(client_token_seconds)
         self._faults: dict[str, list[ServiceError]] = {}
-        self._tags = TagOperations(self._store)
+        hooks = hooks or Hooks()
+        announcer = Announcer(self._store, hooks, clock, completion_delay, duplicate_events)
+        self._tags = TagOperations(self._store).operations
         self._operations: dict[str, Callable[[Caller, Document], Document]] = {
-            "CreateModelPackage": self._create,
-            "DescribeModelPackage": self._describe,
-            "UpdateModelPackage": self._update,
-            "DeleteModelPackage": self._delete,
-            "ListModelPackages": self._list,
-            "BatchDescribeModelPackage": self._batch_describe,
+            **PackageOperations(self._store, hooks, announcer, clock, completion_delay).operations,
             **GroupOperations(self._store, clock).operations,
-            **self._tags.operations,
+            **self._tags,
         }
 
     def serves(self, operation: str, body: Any) -> bool:
@@ -87,7 +64,7 @@ class SageMakerRegistry:
 
         ``body`` is the parsed request: tags of other resources are not ours.
         """
-        if operation in self._tags.operations:
+        if operation in self._tags:
             arn = body.get("ResourceArn") if isinstance(body, dict) else None
             return isinstance(arn, str) and (f":{GROUP}/" in arn or f":{PACKAGE}/" in arn)
         return operation in self._operations
@@ -123,173 +100,3 @@ class SageMakerRegistry:
         with self._store.lock:
             self._store.clear()
             self._faults.clear()
-
-    def _create(self, caller: Caller, request: Document) -> Document:
-        packages.check_creation(request)
-        key = ("Create", caller.account, caller.region, request.get("ClientToken", ""))
-        with self._store.lock:
-            owner = self._owner(caller, request).reference
-            if arn := self._replayed(key, request):
-                return {"ModelPackageArn": arn}
-            members = packages.new_members(request)
-            self._clone(caller, members)
-        # The look at artifacts and images may call other services: not under the lock.
-        packages.check_locations(members, owner, self._hooks)
-        packages.record_digests(members, owner, self._hooks)
-        with self._store.lock:
-            if arn := self._replayed(key, request):
-                return {"ModelPackageArn": arn}
-            package = self._add(caller, request, members)
-            self._remember(key, request, package.reference.arn)
-        self._announce_creation(package)
-        return {"ModelPackageArn": package.reference.arn}
-
-    def _owner(self, caller: Caller, request: Document) -> Group | Package:
-        # Either the group that gets a version, or the package outside any group that is to be.
-        if name := request.get("ModelPackageGroupName"):
-            return self._store.group(caller, name, "CreateModelPackage")
-        reference = Reference(caller.account, caller.region, PACKAGE, request["ModelPackageName"])
-        now = self._clock()
-        return Package(reference, now, caller, now + timedelta(seconds=self._delay), {})
-
-    def _add(self, caller: Caller, request: Document, members: Document) -> Package:
-        owner = self._owner(caller, request)
-        if isinstance(owner, Package):
-            package = owner
-            package.tags = tag_map(request.get("Tags", []))
-            if package.reference in self._store.packages:
-                raise invalid(f"Model Package already exists: {package.reference.arn}")
-        else:
-            owner.last_version += 1
-            now = self._clock()
-            completed = now + timedelta(seconds=self._delay)
-            package = Package(version_of(owner.reference, owner.last_version), now, caller, completed, {})
-        package.members = members
-        self._store.packages[package.reference] = package
-        return package
-
-    def _clone(self, caller: Caller, members: Document) -> None:
-        # "If you want to clone a model package, set it to the model package ARN" (embedded documentation of
-        # SourceUri). That its inference specification is then taken over:
-        # https://github.com/aws/sagemaker-python-sdk/pull/4492; which other members are, is not known.
-        source = members.get("SourceUri", "")
-        if f":{PACKAGE}/" not in source or "InferenceSpecification" in members:
-            return
-        original = self._store.package(caller, source, "DescribeModelPackage").members
-        if "InferenceSpecification" in original:
-            members["InferenceSpecification"] = deepcopy(original["InferenceSpecification"])
-
-    def _describe(self, caller: Caller, request: Document) -> Document:
-        with self._store.lock:
-            package = self._store.package(caller, request["ModelPackageName"], "DescribeModelPackage")
-            return packages.describe(package, self._clock(), request.get("IncludedData", "AllData"))
-
-    def _update(self, caller: Caller, request: Document) -> Document:
-        arn: str = request["ModelPackageArn"]
-        key = ("Update", caller.account, caller.region, request.get("ClientToken", ""))
-        request = deepcopy(request)
-        with self._store.lock:
-            owner = self._store.package(caller, arn, "UpdateModelPackage").reference
-            if self._replayed(key, request):
-                return {"ModelPackageArn": arn}
-            plain = deepcopy(request)
-        packages.check_locations(request, owner, self._hooks)
-        packages.record_digests(request, owner, self._hooks)
-        with self._store.lock:
-            if self._replayed(key, plain):
-                return {"ModelPackageArn": arn}
-            package = self._store.package(caller, arn, "UpdateModelPackage")
-            package.members, changed = apply_update(package.members, request)
-            if changed:
-                package.modified, package.modified_by = self._clock(), caller
-            self._remember(key, plain, arn)
-            detail = events.state_change(package, self._clock(), changed)
-        if changed:  # An update that names nothing changes nothing; that it sends no event is inferred.
-            self._emit(package, detail)
-        return {"ModelPackageArn": arn}
-
-    def _delete(self, caller: Caller, request: Document) -> Document:
-        # No event: the documentation has none for a deletion.
-        with self._store.lock:
-            package = self._store.package(caller, request["ModelPackageName"], "DeleteModelPackage")
-            del self._store.packages[package.reference]
-            self._store.forget(package.reference.arn)
-        return {}
-
-    def _list(self, caller: Caller, request: Document) -> Document:
-        status, kind = request.get("ModelApprovalStatus"), request.get("ModelPackageType", "Unversioned")
-        with self._store.lock:
-            if name := request.get("ModelPackageGroupName"):
-                candidates = self._store.versions(self._store.group(caller, name, "ListModelPackages"))
-            else:
-                candidates = [
-                    package
-                    for reference, package in self._store.packages.items()
-                    if (reference.account, reference.region) == (caller.account, caller.region)
-                    and kind in ("Both", "Versioned" if package.versioned else "Unversioned")
-                ]
-            found = [
-                package
-                for package in candidates
-                if listing.matches(package, request)
-                and (status is None or package.members.get("ModelApprovalStatus") == status)
-            ]
-            shown, token = listing.page(found, request)
-            now = self._clock()
-            summaries = [packages.summarize(package, now, "ModelPackageSummary") for package in shown]
-        return {"ModelPackageSummaryList": summaries} | ({"NextToken": token} if token else {})
-
-    def _batch_describe(self, caller: Caller, request: Document) -> Document:
-        found: Document = {}
-        failed: Document = {}
-        shape = "BatchDescribeModelPackageSummary"
-        with self._store.lock:
-            for arn in request["ModelPackageArnList"]:
-                try:
-                    package = self._store.package(caller, arn, "BatchDescribeModelPackage")
-                    found[arn] = packages.summarize(package, self._clock(), shape)
-                except ServiceError as error:
-                    failed[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
-        answer = {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": failed}
-        return {name: value for name, value in answer.items() if value}
-
-    def _replayed(self, key: tuple[str, ...], request: Document) -> str | None:
-        return self._store.replayed(key, request, self._clock()) if key[-1] else None
-
-    def _remember(self, key: tuple[str, ...], request: Document, arn: str) -> None:
-        if key[-1]:
-            self._store.remember(key, request, arn, self._clock())
-
-    def _announce_creation(self, package: Package) -> None:
-        with self._store.lock:
-            detail = events.state_change(package, self._clock(), [])
-        self._emit(package, detail)
-        if self._delay and self._hooks.emit:
-            timer = threading.Timer(self._delay, self._announce_completion, [package])
-            timer.daemon = True
-            timer.start()
-
-    def _announce_completion(self, package: Package) -> None:
-        with self._store.lock:
-            gone = self._store.packages.get(package.reference) is not package
-            detail = events.state_change(package, max(self._clock(), package.completed), [])
-        if not gone:
-            self._emit(package, detail)
-
-    def _emit(self, package: Package, detail: Document) -> None:
-        # To the bus of the account that owns the package, also when another account registered it (inferred).
-        if not self._hooks.emit:
-            return
-        reference = package.reference
-        for _ in range(1 + self._duplicates):
-            try:
-                self._hooks.emit(
-                    reference.account,
-                    reference.region,
-                    events.SOURCE,
-                    events.DETAIL_TYPE,
-                    deepcopy(detail),
-                    [reference.arn],
-                )
-            except Exception:  # The registry has done its part: a failing bus does not undo it.
-                _LOG.exception("the state change event of %s could not be sent", reference.arn)

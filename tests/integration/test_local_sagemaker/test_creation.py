@@ -6,27 +6,18 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import botocore.session
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.integration.test_local_sagemaker.conftest import REGION, SPOKE, register, specification
+from tests.integration.test_local_sagemaker.conftest import REGION, SPOKE, refusal, register, specification
 from tests.integration.test_local_sagemaker.members import FULL
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
     from tests.integration.test_local_sagemaker.conftest import Server, Serving
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
-    return error["Code"], error["Message"]
 
 
 def test_every_member_of_create_comes_back_from_describe(client: SageMakerClient) -> None:
