@@ -60,6 +60,24 @@ def docker_engine() -> Iterator[None]:
         daemon.wait(timeout=START_SECONDS)
 
 
+@contextmanager
+def images_removed(repository: str) -> Iterator[None]:
+    """Remove the images of a repository that were made while the block ran."""
+    before = _images(repository)
+    try:
+        yield
+    finally:
+        if made := _images(repository) - before:
+            subprocess.run(
+                ["docker", "image", "rm", "--force", *sorted(made)], capture_output=True, check=False
+            )
+
+
+def _images(repository: str) -> set[str]:
+    command = ["docker", "image", "ls", "--quiet", "--no-trunc", repository]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
 def host_addresses() -> tuple[str, str]:
     """Give the address to listen on for containers, and the one that they reach it by."""
     if platform.system() != "Linux":
