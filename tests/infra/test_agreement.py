@@ -1,0 +1,121 @@
+"""The two stacks name each other's resources, and have only the namespace to agree by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.infra import stacks
+
+if TYPE_CHECKING:
+    from tests.infra.stacks import Stack
+
+NAMESPACES = ["registry-replicator", "ml", "a23456789-b23456789-c23456789-32"]
+READERS = ["PlanRole", "CopyArtifactRole", "CopyImageRole", "RegisterRole"]
+
+
+@pytest.fixture(params=NAMESPACES)
+def pair(request: pytest.FixtureRequest) -> tuple[Stack, Stack]:
+    """Give the hub's and a spoke's stack of one namespace."""
+    spoke = stacks.spoke(Namespace=request.param, PolicyBucket="default")
+    return stacks.hub(Namespace=request.param), spoke
+
+
+def test_the_spoke_forwards_to_the_hubs_bus(pair: tuple[Stack, Stack]) -> None:
+    hub, spoke = pair
+    (target,) = spoke.of_type("AWS::Events::Rule")["ForwardRule"]["Targets"]
+    assert target["Arn"] == hub.arn("Bus") == hub.outputs["BusArn"]
+    (may,) = [each for each in stacks.granted(spoke) if each.where == "forward"]
+    assert (may.actions, may.resources) == (("events:PutEvents",), (hub.arn("Bus"),))
+    assert target["RoleArn"] == spoke.arn("ForwardRole")
+
+
+def test_the_hub_assumes_the_role_that_the_spoke_makes(pair: tuple[Stack, Stack]) -> None:
+    hub, spoke = pair
+    name = spoke.of_type("AWS::IAM::Role")["ReadRole"]["RoleName"]
+    told = [
+        its["Environment"]["Variables"].get("SPOKE_ROLE_NAME")
+        for its in hub.of_type("AWS::Lambda::Function").values()
+    ]
+    assert {each for each in told if each} == {name}
+    allowed = {each.resources for each in stacks.granted(hub) if "iam::*" in each.resources[0]}
+    assert allowed == {(f"arn:aws:iam::*:role/{name}",)}
+
+
+def test_the_spoke_trusts_the_four_readers_for_itself_only(pair: tuple[Stack, Stack]) -> None:
+    hub, spoke = pair
+    (trust,) = stacks.statements(spoke.of_type("AWS::IAM::Role")["ReadRole"]["AssumeRolePolicyDocument"])
+    assert trust.principal == {"AWS": f"arn:aws:iam::{stacks.HUB}:root"}
+    assert set(trust.actions) == {"sts:AssumeRole", "sts:TagSession"}
+    readers = {hub.arn(role) for role in READERS}
+    assert set(trust.condition.pop("ArnEquals")["aws:PrincipalArn"]) == readers
+    assert set(hub.outputs["SpokeReaderRoleArns"].split(",")) == readers
+    assert trust.condition == {
+        "StringEquals": {"aws:RequestTag/spoke": stacks.SPOKE},
+        "ForAllValues:StringEquals": {"aws:TagKeys": ["spoke"]},
+    }
+
+
+def test_the_bucket_policy_admits_the_copy_role_for_this_spoke_only(pair: tuple[Stack, Stack]) -> None:
+    hub, spoke = pair
+    policy = spoke.of_type("AWS::S3::BucketPolicy")["ArtifactBucketPolicy"]
+    assert policy["Bucket"] == f"sagemaker-eu-west-1-{stacks.SPOKE}"
+    for each in stacks.statements(policy["PolicyDocument"]):
+        assert each.effect == "Allow"
+        assert each.principal == {"AWS": f"arn:aws:iam::{stacks.HUB}:root"}
+        assert each.condition == {
+            "ArnEquals": {"aws:PrincipalArn": hub.outputs["S3CopyRoleArn"]},
+            "StringEquals": {"aws:PrincipalTag/spoke": stacks.SPOKE},
+        }
+
+
+def test_the_bucket_policy_grants_what_the_copy_role_asks_for(pair: tuple[Stack, Stack]) -> None:
+    hub, spoke = pair
+    asked = {
+        action
+        for each in stacks.granted(hub)
+        if each.where == "s3-copy" and each.resources == ("*",)
+        for action in each.actions
+    }
+    policy = spoke.of_type("AWS::S3::BucketPolicy")["ArtifactBucketPolicy"]["PolicyDocument"]
+    granted = {action for each in stacks.statements(policy) for action in each.actions}
+    assert asked <= granted
+
+
+def test_both_filter_the_same_event(hub: Stack, spoke: Stack) -> None:
+    keys = ("source", "detail-type")
+    forwarded = spoke.of_type("AWS::Events::Rule")["ForwardRule"]["EventPattern"]
+    taken = hub.of_type("AWS::Events::Rule")["IntakeRule"]["EventPattern"]
+    assert {key: forwarded[key] for key in keys} == taken
+    admitted = hub.of_type("AWS::Events::EventBusPolicy")["BusPolicy"]["Statement"]["Condition"]
+    assert admitted["ForAllValues:StringEquals"] == {
+        "events:source": taken["source"][0],
+        "events:detail-type": taken["detail-type"][0],
+    }
+
+
+def test_both_ask_for_the_namespace_in_the_same_words() -> None:
+    hub, spoke = (stacks.source(name)["Parameters"] for name in ("template.yaml", "spoke.yaml"))
+    for member in ("Type", "Default", "MaxLength", "AllowedPattern"):
+        assert hub["Namespace"][member] == spoke["Namespace"][member]
+    assert hub["AlarmTopicArn"]["AllowedPattern"] == spoke["AlarmTopicArn"]["AllowedPattern"]
+
+
+@pytest.mark.parametrize("region", ["ap-southeast-1", "us-isof-south-1"])
+def test_the_longest_namespace_fits_every_name(region: str) -> None:
+    longest = "n" * stacks.source("template.yaml")["Parameters"]["Namespace"]["MaxLength"]
+    parameters = {"Namespace": longest, "HubAccount": stacks.HUB, "SpokeAccounts": stacks.SPOKE}
+    for template in (stacks.hub_template(), stacks.source("spoke.yaml")):
+        stack = stacks.Stack(template, stacks.HUB, parameters, region)
+        limits = {
+            "AWS::IAM::Role": ("RoleName", 64),
+            "AWS::S3::Bucket": ("BucketName", 63),
+            "AWS::Lambda::Function": ("FunctionName", 64),
+            "AWS::SQS::Queue": ("QueueName", 80),
+            "AWS::Events::Archive": ("ArchiveName", 48),
+            "AWS::Events::Rule": ("Name", 64),
+        }
+        for kind, (member, limit) in limits.items():
+            for its in stack.of_type(kind).values():
+                assert len(its[member]) <= limit, its[member]

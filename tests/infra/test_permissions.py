@@ -1,0 +1,238 @@
+"""Who may do what in the hub: the three that touch something are three different roles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.infra import stacks
+
+if TYPE_CHECKING:
+    from tests.infra.stacks import Stack, Statement
+
+PREFIX = "registry-replicator-999999999999-eu-west-1"
+BUCKET = f"arn:aws:s3:::{PREFIX}"
+TAG = "${aws:PrincipalTag/spoke}"
+
+# Every permission on all resources of a kind, and why. A new one is added here with its reason, or narrowed.
+_TRACES = "X-Ray's actions know no resources"
+_LOG_DELIVERY = "log delivery of Step Functions knows no resources"
+_TRACING = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+ON_EVERYTHING = {
+    **{
+        (role, action): _TRACES
+        for role in ("intake", "plan", "copy-artifact", "copy-image", "register", "record-failure", "redrive")
+        for action in _TRACING
+    },
+    **{
+        ("replicate", action): _TRACES
+        for action in (*_TRACING, "xray:GetSamplingRules", "xray:GetSamplingTargets")
+    },
+    **{
+        ("replicate", f"logs:{action}"): _LOG_DELIVERY
+        for action in (
+            "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+            "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+        )
+    },
+    ("copy-image", "ecr:GetAuthorizationToken"): "knows no resources",
+    **{
+        ("s3-copy", f"s3:{action}"): "any bucket of the one account that the session is tagged with"
+        for action in (
+            "GetObject", "GetObjectVersion", "GetObjectAttributes", "GetObjectVersionAttributes",
+            "GetObjectTagging", "GetObjectVersionTagging", "ListBucket", "ListBucketVersions",
+        )
+    },
+}  # fmt: skip
+# The resources with a * in them that are not "*" itself, and why.
+PATTERNS = {
+    f"arn:aws:states:eu-west-1:{stacks.HUB}:execution:registry-replicator-replicate:*": "runs of our machine",
+    "arn:aws:iam::*:role/registry-replicator-eu-west-1-read": "a role of that name decides in its account",
+    f"arn:aws:sagemaker:eu-west-1:{stacks.HUB}:model-package-group/*": "groups are named by the template",
+    f"arn:aws:sagemaker:eu-west-1:{stacks.HUB}:model-package/*": "versions in them",
+    "arn:aws:kms:eu-west-1:*:key/*": "keys of the one account that the session is tagged with, through S3",
+    f"{BUCKET}/models/{TAG}/*": "the spoke's own prefix",
+    f"{BUCKET}/models/*/provenance.json": "one file beside each mirror's artifacts",
+    f"{BUCKET}/models/*": "SageMaker looks at what it registers",
+    f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*": "repositories of our own",
+    "arn:aws:ecr:eu-west-1:*:repository/*": "SageMaker looks at AWS's images; not this account's",
+}
+S3_WRITES = {"s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:DeleteObject"}
+ECR_WRITES = {
+    "ecr:CreateRepository", "ecr:TagResource", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
+    "ecr:CompleteLayerUpload", "ecr:PutImage",
+}  # fmt: skip
+REGISTRY_WRITES = {
+    "sagemaker:CreateModelPackage", "sagemaker:CreateModelPackageGroup", "sagemaker:UpdateModelPackage",
+    "sagemaker:AddTags",
+}  # fmt: skip
+
+
+def of(stack: Stack, service: str) -> dict[str, list[Statement]]:
+    """Give the statements about one service, by role."""
+    found: dict[str, list[Statement]] = {}
+    for each in stacks.granted(stack):
+        if any(action.startswith(f"{service}:") for action in each.actions):
+            found.setdefault(each.where, []).append(each)
+    return found
+
+
+def holders(stack: Stack, actions: set[str]) -> set[str]:
+    """Give the roles that are given any of the actions."""
+    return {each.where for each in stacks.granted(stack) if actions & set(each.actions)}
+
+
+def test_every_function_has_a_role_of_its_own(hub: Stack) -> None:
+    functions = hub.of_type("AWS::Lambda::Function").values()
+    for its in functions:
+        suffix = its["FunctionName"].removeprefix("registry-replicator-")
+        assert its["Role"] == f"arn:aws:iam::{stacks.HUB}:role/registry-replicator-eu-west-1-{suffix}"
+    assert len({its["Role"] for its in functions}) == len(functions)
+
+
+def test_no_action_is_a_pattern(hub: Stack, spoke: Stack) -> None:
+    for stack in (hub, spoke):
+        for each in stacks.granted(stack):
+            assert each.effect == "Allow"
+            assert not [action for action in each.actions if "*" in action], each
+
+
+def test_only_the_listed_permissions_are_on_everything(hub: Stack) -> None:
+    found = {
+        (each.where, action)
+        for each in stacks.granted(hub)
+        if "*" in each.resources
+        for action in each.actions
+    }
+    assert found == set(ON_EVERYTHING)
+
+
+def test_only_the_listed_patterns_are_granted(hub: Stack) -> None:
+    resources = {resource for each in stacks.granted(hub) for resource in each.resources}
+    patterns = {resource for resource in resources if "*" in resource and resource != "*"}
+    logs = {pattern for pattern in patterns if ":log-group:/aws/lambda/" in pattern}
+    assert len(logs) == 7
+    assert patterns - logs == set(PATTERNS)
+
+
+def test_a_function_writes_its_own_log_only(hub: Stack) -> None:
+    for role, found in of(hub, "logs").items():
+        if role != "replicate":
+            (only,) = found
+            group = f"/aws/lambda/registry-replicator-{role}"
+            assert only.resources == (f"arn:aws:logs:eu-west-1:{stacks.HUB}:log-group:{group}:*",)
+
+
+def test_only_the_copy_role_touches_artifacts(hub: Stack) -> None:
+    assert set(of(hub, "s3")) == {"s3-copy", "register"}
+    writes = [(each.where, each.resources) for each in stacks.granted(hub) if S3_WRITES & set(each.actions)]
+    assert writes == [
+        ("s3-copy", (f"{BUCKET}/models/{TAG}/*",)),
+        ("register", (f"{BUCKET}/models/*/provenance.json",)),
+    ]
+    assert "s3:DeleteObject" not in {action for each in stacks.granted(hub) for action in each.actions}
+
+
+def test_the_copy_role_reads_one_account_only(hub: Stack) -> None:
+    (reads,) = [each for each in of(hub, "s3")["s3-copy"] if each.resources == ("*",)]
+    assert reads.condition == {"StringEquals": {"s3:ResourceAccount": TAG}}
+    (keys,) = [each for each in of(hub, "kms")["s3-copy"] if each.resources != (hub.arn("HubKey"),)]
+    assert keys.actions == ("kms:Decrypt",)
+    assert keys.condition == {
+        "StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com", "aws:ResourceAccount": TAG}
+    }
+
+
+def test_the_copy_role_is_taken_by_one_function_for_a_known_spoke() -> None:
+    for accounts, tag in (
+        (f"{stacks.SPOKE},{stacks.SECOND_SPOKE}", [stacks.SPOKE, stacks.SECOND_SPOKE]),
+        ("", "????????????"),
+    ):
+        hub = stacks.hub(SpokeAccounts=accounts, OrganizationId="o-exampleorgid")
+        document = hub.of_type("AWS::IAM::Role")["S3CopyRole"]["AssumeRolePolicyDocument"]
+        (only,) = stacks.statements(document)
+        assert only.principal == {"AWS": f"arn:aws:iam::{stacks.HUB}:root"}
+        assert only.condition == {
+            "ArnEquals": {"aws:PrincipalArn": hub.arn("CopyArtifactRole")},
+            "StringLike": {"aws:RequestTag/spoke": tag},
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["spoke"]},
+        }
+    takers = [each for each in stacks.granted(hub) if hub.arn("S3CopyRole") in each.resources]
+    assert {each.where for each in takers} == {"copy-artifact"}
+
+
+@pytest.mark.parametrize("each", ["plan", "copy-artifact", "copy-image", "register"])
+def test_a_spoke_is_read_with_a_tagged_session_only(hub: Stack, each: str) -> None:
+    (found,) = [its for its in of(hub, "sts")[each] if "iam::*" in its.resources[0]]
+    assert set(found.actions) == {"sts:AssumeRole", "sts:TagSession"}
+    assert found.condition == {"StringLike": {"aws:RequestTag/spoke": "????????????"}}
+
+
+def test_nobody_else_assumes_a_role(hub: Stack) -> None:
+    assert set(of(hub, "sts")) == {"plan", "copy-artifact", "copy-image", "register"}
+
+
+def test_only_copy_image_writes_images(hub: Stack) -> None:
+    assert holders(hub, ECR_WRITES) == {"copy-image"}
+    assert set(of(hub, "ecr")) == {"copy-image", "register"}
+    given = {action for each in of(hub, "ecr")["register"] for action in each.actions}
+    assert given == {"ecr:BatchGetImage", "ecr:DescribeImages"}
+    for each in of(hub, "ecr")["copy-image"]:
+        if each.resources != ("*",):
+            ours = f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*"
+            assert each.resources == (ours,)
+
+
+def test_only_register_writes_the_registry(hub: Stack) -> None:
+    assert holders(hub, REGISTRY_WRITES) == {"register"}
+    assert set(of(hub, "sagemaker")) == {"plan", "register"}
+    everything = {action for each in stacks.granted(hub) for action in each.actions}
+    assert {action for action in everything if action.startswith("sagemaker:Delete")} == set()
+
+
+def test_results_are_announced_under_our_own_name(hub: Stack) -> None:
+    found = of(hub, "events")
+    assert set(found) == {"register", "record-failure"}
+    for (only,) in found.values():
+        assert only.resources == (hub.outputs["BusArn"],)
+        assert only.condition == {"ForAllValues:StringEquals": {"events:source": "model-registry-replicator"}}
+
+
+def test_queues_are_used_as_the_design_says(hub: Stack) -> None:
+    dead, intake = hub.arn("DeadLetterQueue"), hub.arn("IntakeQueue")
+    sends = {
+        (each.where, each.resources) for each in stacks.granted(hub) if "sqs:SendMessage" in each.actions
+    }
+    assert sends == {("intake", (dead,)), ("record-failure", (dead,)), ("redrive", (intake,))}
+    takes = {
+        (each.where, each.resources) for each in stacks.granted(hub) if "sqs:ReceiveMessage" in each.actions
+    }
+    assert takes == {("intake", (intake,)), ("redrive", (dead,))}
+
+
+def test_the_ledger_is_kept_by_four_and_never_deleted_from(hub: Stack) -> None:
+    found = of(hub, "dynamodb")
+    assert set(found) == {"intake", "plan", "register", "record-failure"}
+    for (only,) in found.values():
+        assert set(only.actions) == {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+        assert only.resources == (hub.arn("Ledger"),)
+
+
+def test_only_intake_starts_runs_and_only_runs_invoke(hub: Stack) -> None:
+    assert holders(hub, {"states:StartExecution"}) == {"intake"}
+    (invokes,) = of(hub, "lambda")["replicate"]
+    assert set(of(hub, "lambda")) == {"replicate"}
+    names = ["plan", "copy-artifact", "copy-image", "register", "record-failure"]
+    assert set(invokes.resources) == {
+        f"arn:aws:lambda:eu-west-1:{stacks.HUB}:function:registry-replicator-{name}" for name in names
+    }
+
+
+def test_services_take_their_roles_for_this_account_only(hub: Stack) -> None:
+    for name, role in hub.of_type("AWS::IAM::Role").items():
+        (only,) = stacks.statements(role["AssumeRolePolicyDocument"])
+        if name == "ReplicateRole":
+            assert only.condition["StringEquals"] == {"aws:SourceAccount": stacks.HUB}
+        elif name != "S3CopyRole":
+            assert only.principal == {"Service": "lambda.amazonaws.com"}
