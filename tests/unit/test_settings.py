@@ -24,8 +24,12 @@ def test_no_accounts_means_the_organization_admits() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"HUB_ACCOUNT": "1"}, "HUB_ACCOUNT"), ({"LEDGER_TABLE": ""}, "LEDGER_TABLE"), ({"SPOKE_ACCOUNTS": "x"}, "SPOKE_ACCOUNTS")],
-)  # fmt: skip
+    [
+        ({"HUB_ACCOUNT": "1"}, "HUB_ACCOUNT"),
+        ({"LEDGER_TABLE": ""}, "LEDGER_TABLE"),
+        ({"SPOKE_ACCOUNTS": "x"}, "SPOKE_ACCOUNTS"),
+    ],
+)
 def test_a_wrong_variable_is_named(changes: dict[str, str], named: str) -> None:
     with pytest.raises(PermanentError, match=named) as caught:
         IntakeSettings.from_environment(GOOD | changes)
