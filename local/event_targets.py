@@ -17,8 +17,6 @@ from moto.events.utils import EventTemplateParser
 from moto.sqs.models import Queue, sqs_backends
 
 from local.accounts import account_of
-from local.iam.policy import Principal
-from local.resource_policies import service_may
 
 if TYPE_CHECKING:
     from moto.events.models import Rule
@@ -85,18 +83,19 @@ class Targets:
             raise _Undeliverable("THIRD_ACCOUNT_HOP_DETECTED", "The event has crossed accounts already.")
         if name not in events_backends[account][region].event_buses:
             raise _Undeliverable("NO_RESOURCE", f"Event bus {target['Arn']} does not exist.")
-        caller = Principal(
-            account=rule.account_id, arn=target.get("RoleArn") or f"arn:aws:iam::{rule.account_id}:root"
-        )
-        if crosses and not self._bridge.accepts(account, region, name, caller, event):
-            raise _Undeliverable("NO_PERMISSIONS", f"{target['Arn']} does not accept events of {caller}.")
+        role = target.get("RoleArn")
+        if role and not self._may(rule, "sts:AssumeRole", role):
+            raise _Undeliverable("FAILED_TO_ASSUME_ROLE", f"{_SERVICE} cannot assume {role}.")
+        if crosses and not self._bridge.accepts(account, region, name, rule.account_id, role, event):
+            who = role or f"account {rule.account_id}"
+            raise _Undeliverable("NO_PERMISSIONS", f"{who} may not put this event on {target['Arn']}.")
         self._bridge.publish(account, region, name, event, hops + int(crosses))
 
     def _to_queue(self, rule: Rule, target: dict[str, Any], body: str) -> None:
         queue = _queue(target["Arn"])
         if queue is None:
             raise _Undeliverable("NO_RESOURCE", f"The queue {target['Arn']} does not exist.")
-        if not _may_send(queue, rule):
+        if not self._may(rule, "sqs:SendMessage", queue.queue_arn):
             raise _Undeliverable(
                 "NO_PERMISSIONS",
                 f"The policy of {target['Arn']} does not let {_SERVICE} send for {rule.arn}.",
@@ -112,20 +111,24 @@ class Targets:
         function = lambda_simple_backends[account][region].get_function_by_arn(target["Arn"])
         if function is None:
             raise _Undeliverable("NO_RESOURCE", f"The function {target['Arn']} does not exist.")
-        policy = {"Version": "2012-10-17", "Statement": function.policy.statements}
-        if not service_may(policy, _SERVICE, "lambda:InvokeFunction", target["Arn"], rule.arn):
+        if not self._may(rule, "lambda:InvokeFunction", target["Arn"]):
             raise _Undeliverable(
                 "NO_PERMISSIONS", f"{target['Arn']} has no permission that lets {_SERVICE} invoke it."
             )
         run = self._aws.functions.run
         threading.Thread(target=run, args=(function, body.encode()), daemon=True).start()
 
+    def _may(self, rule: Rule, action: str, resource: str) -> bool:
+        """Tell whether the policy of a resource lets EventBridge act on it for a rule."""
+        authority = self._aws.authority
+        return authority.authorize_service(_SERVICE, action, resource, source_arn=rule.arn).allowed
+
     def _to_dead_letter_queue(
         self, rule: Rule, target: dict[str, Any], event: dict[str, Any], failure: _Undeliverable
     ) -> None:
         arn = target.get("DeadLetterConfig", {}).get("Arn")
         queue = _queue(arn) if arn else None
-        if queue is None or not _may_send(queue, rule):
+        if queue is None or not self._may(rule, "sqs:SendMessage", queue.queue_arn):
             # EventBridge only counts it: InvocationsFailedToBeSentToDlq, FailedInvocations.
             lost = f"{failure.code}: {failure.message}"
             why = f"dead-letter queue {arn} cannot take it" if arn else "the target has no dead-letter queue"
@@ -158,11 +161,6 @@ def event_archive(target: dict[str, Any]) -> str:
 def _queue(arn: str) -> Queue | None:
     _, _, _, region, account, name = arn.split(":", 5)
     return sqs_backends[account][region].queues.get(name)
-
-
-def _may_send(queue: Queue, rule: Rule) -> bool:
-    policy = json.loads(queue.policy) if queue.policy else None
-    return service_may(policy, _SERVICE, "sqs:SendMessage", queue.queue_arn, rule.arn)
 
 
 def _shaped(target: dict[str, Any], event: dict[str, Any]) -> str:

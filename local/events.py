@@ -21,8 +21,7 @@ from moto.events.responses import EventsHandler
 
 from local.accounts import account_of, assumed_role_of
 from local.event_targets import Targets
-from local.iam.policy import Principal
-from local.resource_policies import permits
+from local.iam import Access, Policies, Principal, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +32,11 @@ MAX_BYTES = 1024 * 1024
 """Of all entries of a request. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
 
 Envelope = dict[str, Any]
+
+_EVERYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
 
 
 class EventBridge:
@@ -131,7 +135,8 @@ class EventBridge:
             return _refused("NotAuthorizedForSourceException", "Not authorized for the source.")
         target, target_region, bus = _address(entry.get("EventBusName"), account, region)
         event = _made(entry, detail, account, region)
-        if target != account and not self.accepts(target, target_region, bus, caller, event):
+        role = caller.arn if ":role/" in (caller.arn or "") else None
+        if target != account and not self.accepts(target, target_region, bus, account, role, event):
             arn = f"arn:aws:events:{target_region}:{target}:event-bus/{bus}"
             return _refused(
                 "AccessDeniedException",
@@ -141,22 +146,36 @@ class EventBridge:
         self.publish(target, target_region, bus, event, hops=int(target != account))
         return {"EventId": event["id"]}
 
-    def accepts(self, account: str, region: str, bus: str, caller: Principal, event: Envelope) -> bool:
-        """Tell whether a bus' resource policy lets somebody of another account put this event.
+    def accepts(
+        self, account: str, region: str, bus: str, sender: str, role: str | None, event: Envelope
+    ) -> bool:
+        """Tell whether a bus takes an event of another account.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-bus-permissions.html
+
+        Parameters
+        ----------
+        sender
+            The account that sends.
+        role
+            ARN of the role that it is sent with; None for EventBridge itself on behalf of the account.
         """
         found = events_backends[account][region].event_buses.get(bus)
         if found is None or not found.policy:
             return False
-        context = {
-            "events:source": event["source"],
-            "events:detail-type": event["detail-type"],
-            "aws:PrincipalAccount": caller.account or "",
-            "aws:PrincipalArn": caller.arn or "",
-            "aws:PrincipalOrgID": self._aws.organization,
-        }
-        return permits(json.loads(found.policy), caller, "events:PutEvents", found.arn, context)
+        context = {"events:source": event["source"], "events:detail-type": event["detail-type"]}
+        if role:
+            return self._aws.authority.authorize_role(role, "events:PutEvents", found.arn, context).allowed
+        root = f"arn:aws:iam::{sender}:root"
+        access = Access(
+            "events:PutEvents",
+            found.arn,
+            account,
+            {**context, "aws:PrincipalAccount": sender, "aws:PrincipalArn": root,
+             "aws:PrincipalOrgID": self._aws.organization},
+        )  # fmt: skip
+        policies = Policies(identity=(_EVERYTHING,), resource=json.loads(found.policy))
+        return evaluate(Principal(account=sender, arn=root), access, policies).allowed
 
     def publish(self, account: str, region: str, bus: str, event: Envelope, hops: int = 0) -> None:
         """Run every rule of a bus on an event that the bus has taken.

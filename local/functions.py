@@ -219,6 +219,11 @@ class Functions:
         The template declares ``AWS_ENDPOINT_URL`` empty; here it names the local AWS. What Lambda gives:
         https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
         """
+        trusted = self._aws.authority.authorize_service(
+            "lambda.amazonaws.com", "sts:AssumeRole", function.role, source_arn=function.function_arn
+        )
+        if not trusted.allowed:
+            raise Died(f"the role {function.role} cannot be assumed by Lambda {trusted.reason}")
         credentials = service_credentials(function.role, function.function_name, function.region)
         given = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",

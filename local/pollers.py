@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ class Poller:
         self._thread.join(timeout=5)
 
     def _poll(self) -> None:
+        if not self._may_poll():
+            return
         _, _, _, region, account, name = self._mapping.event_source_arn.split(":", 5)
         size = min(int(self._mapping.batch_size), 10)  # one ReceiveMessage gives ten at most
         while not self._stopped.is_set():
@@ -64,6 +67,23 @@ class Poller:
             self._batches.submit(self._work, queue, messages)
         self._batches.shutdown(wait=False)
 
+    def _may_poll(self) -> bool:
+        """Tell whether the function's role has the permissions that Lambda polls with.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        """
+        function = self._function()
+        for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
+            asked = self._aws.authority.authorize_role(function.role, action, self._mapping.event_source_arn)
+            if not asked.allowed:
+                warnings.warn(f"{function.function_arn} is not fed: {asked.reason}", stacklevel=2)
+                return False
+        return True
+
+    def _function(self) -> Any:
+        arn = self._mapping.function_arn
+        return lambda_simple_backends[account_of(arn)][arn.split(":")[3]].get_function(arn)
+
     def _receive(self, queue: Queue, size: int) -> list[Message]:
         backend = sqs_backends[queue.account_id][queue.region]
         try:
@@ -79,9 +99,7 @@ class Poller:
 
     def _work(self, queue: Queue, messages: list[Message]) -> None:
         try:
-            function = lambda_simple_backends[account_of(self._mapping.function_arn)][
-                queue.region
-            ].get_function(self._mapping.function_arn)
+            function = self._function()
             event = {"Records": [_record(message, queue) for message in messages]}
             result = self._aws.functions.run(function, json.dumps(event).encode())
             kept = {m.id for m in messages} if result.failed else self._failures(result.payload, messages)

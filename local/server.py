@@ -21,7 +21,7 @@ from moto.core.config import default_user_config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local import events, functions, queues, state_machines
+from local import events, functions, queues, resources, state_machines
 from local.accounts import (
     NO_FILES,
     PERSONA,
@@ -36,6 +36,9 @@ from local.fidelity import wrap
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+
+    from local.iam import Authority
+    from local.sagemaker import SageMakerRegistry
 
 _one_at_a_time = threading.Lock()
 
@@ -63,6 +66,16 @@ class LocalAws:
         Id of the AWS Organization that every local account belongs to (``aws:PrincipalOrgID``).
     workers
         Processes per function that may run at the same time.
+    enforce_iam
+        Whether a call that the policies do not allow is refused; else it is only noted in
+        ``authority.denials``.
+
+    Attributes
+    ----------
+    authority
+        Decides on permissions and keeps what it refused.
+    registry
+        SageMaker's model registry.
     """
 
     def __init__(
@@ -74,6 +87,7 @@ class LocalAws:
         root: Path | None = None,
         organization: str = "o-localorg01",
         workers: int = 4,
+        enforce_iam: bool = True,
     ) -> None:
         self.host = host
         self.region = region
@@ -85,6 +99,9 @@ class LocalAws:
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._lock = threading.RLock()
         self._root = root
+        self._enforce_iam = enforce_iam
+        self.authority: Authority
+        self.registry: SageMakerRegistry
         self.events = events.EventBridge(self)
         self.queues = queues.Queues(self)
         self.functions = functions.Functions(self, limit=workers)
@@ -119,9 +136,12 @@ class LocalAws:
             self._stack.enter_context(mock.patch.dict(default_user_config, {service: setting}))
         self._wipe()
         self._stack.callback(self._wipe)
-        app = wrap(self, DomainDispatcherApplication(create_backend_app), self._stack)
+        app = wrap(
+            self, DomainDispatcherApplication(create_backend_app), self._stack, enforce_iam=self._enforce_iam
+        )
         self._server = make_server(self.host, self._port, app, threaded=True, request_handler=_QuietHandler)
         self._stack.callback(self._server.server_close)
+        resources.install(self)
         for part in (self.events, self.functions, self.queues, self.state_machines):
             part.install()
             self._stack.callback(part.close)
@@ -221,4 +241,6 @@ class LocalAws:
             self._sessions.clear()
             self._clients.clear()
             self._wipe()
+            self.registry.reset()
+            self.authority.forget()
         self.queues.resume()

@@ -19,7 +19,7 @@ from botocore.config import Config
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from local.accounts import LocalSession, service_credentials
+from local.accounts import LocalSession, account_of, service_credentials
 
 if TYPE_CHECKING:
     from local.server import LocalAws
@@ -77,7 +77,18 @@ class StateMachines:
         key = (region, service, state_credentials.role_arn)
         with self._lock:
             if key not in self._clients:
+                self._check_trust(state_credentials.role_arn, region)
                 credentials = service_credentials(state_credentials.role_arn, "states", region)
                 session = LocalSession(self._aws.endpoint, region, credentials)
                 self._clients[key] = session.client(service, config=_CONFIG)
             return self._clients[key]
+
+    def _check_trust(self, role: str, region: str) -> None:
+        """Let only a role through that trusts Step Functions for one of the state machines that have it."""
+        machines = stepfunctions_parser_backends[account_of(role)][region].state_machines
+        for arn in [machine.arn for machine in machines if machine.roleArn == role]:
+            trusted = self._aws.authority.authorize_service(
+                "states.amazonaws.com", "sts:AssumeRole", role, source_arn=arn
+            )
+            if not trusted.allowed:
+                raise PermissionError(f"Step Functions cannot assume {role} {trusted.reason}")

@@ -1,0 +1,167 @@
+"""What a template asks for and moto's CloudFormation leaves out, done with ordinary API calls.
+
+moto makes the resource but ignores settings of it (a bucket's versioning, for example), or does not know
+the type at all (policies on buses, queues and buckets). Intrinsic functions are resolved by moto.
+"""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from moto.awslambda.models import LayerVersion
+from moto.cloudformation import parsing
+from moto.cloudformation.models import cloudformation_backends
+from moto.cloudformation.parsing import clean_json, get_model_map
+from moto.events.models import Archive, EventBus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.server import LocalAws
+
+    Client = Callable[[str], Any]
+    Applier = Callable[[Client, dict[str, Any]], None]
+
+
+def install(aws: LocalAws) -> None:
+    """Let ``Ref`` work for what moto gives no physical id, and keep moto from warning of what is done here."""
+    aws.patch(EventBus, "physical_resource_id", property(lambda bus: bus.name))
+    aws.patch(Archive, "physical_resource_id", property(lambda archive: archive.name))
+    aws.patch(LayerVersion, "physical_resource_id", property(lambda layer: layer.arn))
+    aws.patch(LayerVersion, "cloudformation_name_type", staticmethod(lambda: "LayerName"))
+    aws.patch(parsing, "warnings", SimpleNamespace(warn=lambda *args, **kwargs: None))
+    aws.patch(parsing, "NULL_MODELS", [*parsing.NULL_MODELS, *(_APPLIERS.keys() - get_model_map().keys())])
+
+
+def complete(aws: LocalAws, account: str, stack_name: str, template: dict[str, Any]) -> tuple[str, ...]:
+    """Do what is left to do after CloudFormation; give what could not be done, as ``LogicalId (type)``.
+
+    Parameters
+    ----------
+    template
+        After the SAM transform.
+    """
+    stack = cloudformation_backends[account][aws.region].get_stack(stack_name)
+    conditions = stack.resource_map.lazy_condition_map
+    missing = []
+    for name, resource in template["Resources"].items():
+        kind = resource["Type"]
+        if "Condition" in resource and not conditions[resource["Condition"]]:
+            continue
+        if apply := _APPLIERS.get(kind):
+            apply(
+                lambda service: aws.client(service, account),
+                clean_json(resource.get("Properties", {}), stack.resource_map),
+            )
+        elif kind not in get_model_map():
+            missing.append(f"{name} ({kind})")
+    return tuple(missing)
+
+
+def _bus_policy(client: Client, properties: dict[str, Any]) -> None:
+    given = properties.get("Statement") or {
+        "Effect": "Allow",
+        "Principal": properties["Principal"],
+        "Action": properties["Action"],
+    }
+    bus = properties.get("EventBusName", "default")
+    arn = client("events").describe_event_bus(Name=bus)["Arn"]
+    statement = {"Resource": arn, **given, "Sid": properties["StatementId"]}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    client("events").put_permission(EventBusName=bus, Policy=json.dumps(policy))
+
+
+def _queue_policy(client: Client, properties: dict[str, Any]) -> None:
+    for url in properties["Queues"]:
+        client("sqs").set_queue_attributes(
+            QueueUrl=url, Attributes={"Policy": json.dumps(properties["PolicyDocument"])}
+        )
+
+
+def _topic_policy(client: Client, properties: dict[str, Any]) -> None:
+    for arn in properties["Topics"]:
+        client("sns").set_topic_attributes(
+            TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(properties["PolicyDocument"])
+        )
+
+
+def _bucket_policy(client: Client, properties: dict[str, Any]) -> None:
+    client("s3").put_bucket_policy(
+        Bucket=properties["Bucket"], Policy=json.dumps(properties["PolicyDocument"])
+    )
+
+
+def _bucket(client: Client, properties: dict[str, Any]) -> None:
+    s3, bucket = client("s3"), properties["BucketName"]
+    if versioning := properties.get("VersioningConfiguration"):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)
+    if ownership := properties.get("OwnershipControls"):
+        s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=ownership)
+    if block := properties.get("PublicAccessBlockConfiguration"):
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
+    if encryption := properties.get("BucketEncryption"):
+        rules = [
+            {
+                **{key: value for key, value in rule.items() if key != "ServerSideEncryptionByDefault"},
+                "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
+            }
+            for rule in encryption["ServerSideEncryptionConfiguration"]
+        ]
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+    if lifecycle := properties.get("LifecycleConfiguration"):
+        rules = [_lifecycle_rule(rule) for rule in lifecycle["Rules"]]
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+
+
+def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
+    """Write a rule of CloudFormation as the API has it: another place for the id and the prefix."""
+    renamed = {"Id": "ID"}
+    written = {renamed.get(key, key): value for key, value in rule.items() if key != "Prefix"}
+    return {"Filter": {"Prefix": rule.get("Prefix", "")}, **written}
+
+
+def _table(client: Client, properties: dict[str, Any]) -> None:
+    if recovery := properties.get("PointInTimeRecoverySpecification"):
+        client("dynamodb").update_continuous_backups(
+            TableName=properties["TableName"], PointInTimeRecoverySpecification=recovery
+        )
+    if expiry := properties.get("TimeToLiveSpecification"):
+        client("dynamodb").update_time_to_live(
+            TableName=properties["TableName"], TimeToLiveSpecification=expiry
+        )
+
+
+def _alarm(client: Client, properties: dict[str, Any]) -> None:
+    client("cloudwatch").put_metric_alarm(**properties)
+
+
+def _repository(client: Client, properties: dict[str, Any]) -> None:
+    if policy := properties.get("RepositoryPolicyText"):
+        client("ecr").set_repository_policy(
+            repositoryName=properties["RepositoryName"], policyText=json.dumps(policy)
+        )
+
+
+def _function(client: Client, properties: dict[str, Any]) -> None:
+    if layers := properties.get("Layers"):
+        client("lambda").update_function_configuration(FunctionName=properties["FunctionName"], Layers=layers)
+
+
+def _group(client: Client, properties: dict[str, Any]) -> None:
+    client("sagemaker").create_model_package_group(**properties)
+
+
+_APPLIERS: dict[str, Applier] = {
+    "AWS::Events::EventBusPolicy": _bus_policy,
+    "AWS::SQS::QueuePolicy": _queue_policy,
+    "AWS::SNS::TopicPolicy": _topic_policy,
+    "AWS::S3::BucketPolicy": _bucket_policy,
+    "AWS::S3::Bucket": _bucket,
+    "AWS::DynamoDB::Table": _table,
+    "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::ECR::Repository": _repository,
+    "AWS::Lambda::Function": _function,
+    "AWS::SageMaker::ModelPackageGroup": _group,
+}

@@ -1,0 +1,124 @@
+"""What the integration tests share: one local AWS, the shipped stacks in it, and names of their own.
+
+The local AWS lives as long as the test session, so a test makes its own groups, buckets and queues, with
+names from ``fresh``, and never resets anything.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import uuid
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.deploy import Stack, deploy
+from local.server import LocalAws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+HUB = "999999999999"
+SPOKE_A = "111111111111"
+SPOKE_B = "222222222222"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The hub and two spokes, deployed from the shipped templates."""
+
+    aws: LocalAws
+    hub: Stack
+    spoke_a: Stack
+    spoke_b: Stack
+
+
+@pytest.fixture(scope="session")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """One local AWS for the session, in which waits before a retry are cut to a fiftieth."""
+    with LocalAws(root=tmp_path_factory.mktemp("local-aws")) as aws:
+        aws.state_machines.wait_factor = 0.02
+        yield aws
+
+
+@pytest.fixture(scope="session")
+def deployment(local_aws: LocalAws) -> Deployment:
+    """Hub and spokes from ``template.yaml`` and ``spoke.yaml`` of the source tree."""
+    hub = deploy(local_aws, HUB, ROOT / "template.yaml", {"SpokeAccounts": f"{SPOKE_A},{SPOKE_B}"})
+    spokes = [
+        deploy(local_aws, name, ROOT / "spoke.yaml", {"HubAccount": HUB}) for name in (SPOKE_A, SPOKE_B)
+    ]
+    return Deployment(local_aws, hub, spokes[0], spokes[1])
+
+
+@pytest.fixture
+def fresh() -> Callable[[str], str]:
+    """Give a name that no other test has: ``fresh("bucket")``."""
+    return lambda kind: f"{kind}-{uuid.uuid4().hex[:12]}"
+
+
+def wait_for[T](condition: Callable[[], T], *, seconds: float = 30.0, what: str = "the condition") -> T:
+    """Call until the answer is true, and give it; fail with ``what`` after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {seconds} s still waiting for {what}")
+        time.sleep(0.05)
+    return answer
+
+
+def receive_all(aws: LocalAws, account: str, queue_url: str) -> list[dict[str, Any]]:
+    """Take every visible message out of a queue."""
+    sqs = aws.client("sqs", account)
+    taken: list[dict[str, Any]] = []
+    while messages := sqs.receive_message(
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=10,
+        MessageAttributeNames=["All"],
+        MessageSystemAttributeNames=["All"],
+    ).get("Messages"):
+        for message in messages:
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        taken += messages
+    return taken
+
+
+def make_role(aws: LocalAws, account: str, service: str, actions: list[str]) -> str:
+    """Make a role that a service may assume and that allows actions on everything; give its ARN."""
+    iam, name = aws.client("iam", account), f"test-{uuid.uuid4().hex[:12]}"
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
+    if actions:
+        allowed = policy({"Effect": "Allow", "Action": actions, "Resource": "*"})
+        iam.put_role_policy(RoleName=name, PolicyName="test", PolicyDocument=allowed)
+    return str(arn)
+
+
+def make_function(
+    aws: LocalAws, account: str, code: str, *, actions: list[str] | None = None, **settings: Any
+) -> str:
+    """Make a function whose ``handler.py`` is the given code; give its name."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("handler.py", code)
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    aws.client("lambda", account).create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=make_role(aws, account, "lambda.amazonaws.com", actions or []),
+        Handler="handler.handler",
+        Code={"ZipFile": archive.getvalue()},
+        **settings,
+    )
+    return name
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    """Write a policy document."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
