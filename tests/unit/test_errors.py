@@ -12,7 +12,6 @@ from replicator.errors import (
     read_coded,
 )
 from replicator.operations.failing import FailureRequest, read_failure
-from replicator.steps import Action, PlanAnswer
 
 
 def client_error(code: str, status: int = 400) -> ClientError:
@@ -84,15 +83,7 @@ def failure(error: str, cause: str) -> FailureRequest:
             "60 s",
         ),
         (failure("States.DataLimitExceeded", "too big"), ErrorCode.UNEXPECTED, "too big"),
-        (
-            FailureRequest(
-                source_arn="arn",
-                attempt=1,
-                plan=PlanAnswer(action=Action.REFUSE, reason="no", code=ErrorCode.UNVERSIONED, wanted=1),
-            ),
-            ErrorCode.UNVERSIONED,
-            "no",
-        ),
+        (failure("PermanentError", "UNVERSIONED: no group"), ErrorCode.UNVERSIONED, "no group"),
     ],
 )  # fmt: skip
 def test_what_step_functions_caught_becomes_a_code_and_a_reason(

@@ -28,8 +28,8 @@ class FailureRequest(Frozen):
     source_arn: str
     attempt: int
     plan: PlanAnswer | None = None
-    error: dict[str, Any] | None = None
-    """``Error`` and ``Cause`` as Step Functions gives them to a catcher; absent for a refusal."""
+    error: dict[str, Any]
+    """``Error`` and ``Cause``, as Step Functions gives them to a catcher."""
 
 
 class FailureAnswer(Frozen):
@@ -42,15 +42,11 @@ class FailureAnswer(Frozen):
 
 
 def read_failure(request: FailureRequest) -> tuple[ErrorCode, str]:
-    """Say what failed, and why, from what Step Functions caught or from the plan's refusal.
+    """Say what failed, and why, from what Step Functions caught.
 
-    The cause of a failed Lambda task is the function's error as JSON.
+    The cause of a failed Lambda task is the function's error as JSON; of a refusal, ``CODE: reason``.
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
-    if request.error is None:
-        if request.plan and request.plan.action is Action.REFUSE:
-            return request.plan.code or ErrorCode.UNEXPECTED, request.plan.reason
-        return ErrorCode.UNEXPECTED, "the run failed without an error"
     name, cause = str(request.error.get("Error", "")), str(request.error.get("Cause", ""))
     try:
         message = str(json.loads(cause)["errorMessage"])
@@ -94,7 +90,7 @@ class Failing:
             now=now,
             attempt=request.attempt,
         )
-        refused = request.error is None
+        refused = request.plan is not None and request.plan.action is Action.REFUSE
         self.bus.publish(
             ReplicationDetail(
                 status="Refused" if refused else "Failed",
