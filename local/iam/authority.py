@@ -87,7 +87,7 @@ class Authority:
         action: str,
         resource: str,
         *,
-        source_arn: str,
+        source_arn: str | None = None,
         context: Mapping[str, str] | None = None,
     ) -> Decision:
         """Decide for a service that acts by itself, by the resource's policy alone.
@@ -99,17 +99,30 @@ class Authority:
         source_arn
             The resource on whose behalf: ``aws:SourceArn``; its account is ``aws:SourceAccount``.
         """
-        keys = {"aws:SourceArn": source_arn, "aws:PrincipalIsAWSService": "true"}
-        keys["aws:PrincipalServiceName"] = service
-        if account := account_of(source_arn):
-            keys["aws:SourceAccount"] = account
+        keys = {"aws:PrincipalIsAWSService": "true", "aws:PrincipalServiceName": service}
+        if source_arn:
+            keys |= {"aws:SourceArn": source_arn, "aws:SourceAccount": account_of(source_arn) or ""}
         access = Access(action, resource, self._owner(resource), {**keys, **(context or {})})
         return self._settle(Caller(Principal(service=service)), access)
 
     def service_credentials(
-        self, role_arn: str, service: str, *, session: str = "service", region: str = "us-east-1"
+        self,
+        role_arn: str,
+        service: str,
+        *,
+        session: str = "service",
+        source_arn: str | None = None,
+        region: str = "us-east-1",
     ) -> dict[str, str]:
         """Assume a role for a service, as Lambda does for a function; the role has to trust the service.
+
+        Parameters
+        ----------
+        session
+            Name of the session; Lambda takes the function's.
+        source_arn
+            The rule or the state machine on whose behalf, for trust policies that ask for
+            ``aws:SourceArn`` or ``aws:SourceAccount``.
 
         Returns
         -------
@@ -118,10 +131,9 @@ class Authority:
         Raises
         ------
         PermissionError
-            When the role does not exist or its trust policy does not name the service.
+            When the role does not exist or its trust policy does not let the service in.
         """
-        access = Access("sts:AssumeRole", role_arn, account_of(role_arn))
-        decision = self._settle(Caller(Principal(service=service)), access)
+        decision = self.authorize_service(service, "sts:AssumeRole", role_arn, source_arn=source_arn)
         if not decision.allowed:
             raise PermissionError(f"{service} cannot assume {role_arn} {decision.reason}")
         caller = role_caller(role_arn, session[:64])

@@ -155,11 +155,11 @@ def _sagemaker(call: Call, own: str) -> Needed:
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
     params = call.params
     group = _named(call, own, params.get("ModelPackageGroupName") or "", "model-package-group/")
-    if call.operation in ("ListModelPackageGroups", "ListModelPackages"):
-        # That a list can be narrowed to a group's ARN is documented for group policies only.
-        foreign = account_of(group) != own
-        versions = group.replace(":model-package-group/", ":model-package/") + "/*"
-        return [_on(call, versions if foreign else "*")]
+    if call.operation == "ListModelPackageGroups":
+        return [_on(call, "*")]
+    if call.operation == "ListModelPackages":
+        every = call.arn(own, "model-package-group/*")
+        return [_on(call, group if params.get("ModelPackageGroupName") else every)]
     tagged = [_on(call, group, "AddTags")] if params.get("Tags") else []
     if call.operation == "CreateModelPackageGroup":
         return [_on(call, group), *tagged]
