@@ -76,6 +76,16 @@ def test_keys_are_those_given_and_only_through_services() -> None:
     assert only.condition == {"StringEquals": {"kms:ViaService": services}}
 
 
+def test_images_of_others_are_those_of_the_accounts_given() -> None:
+    others = [each for each in reads(stacks.spoke(ImageAccounts="333333333333,444444444444"), "ecr")][-1]
+    assert others.resources == (
+        "arn:*:ecr:*:333333333333:repository/*",
+        "arn:*:ecr:*:444444444444:repository/*",
+    )
+    own = {action for each in reads(stacks.spoke(), "ecr") for action in each.actions}
+    assert set(others.actions) == own - {"ecr:GetAuthorizationToken"}
+
+
 @pytest.mark.parametrize(
     ("parameters", "detail"),
     [
