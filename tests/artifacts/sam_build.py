@@ -37,8 +37,11 @@ class Build:
 
     @cached_property
     def functions(self) -> dict[str, dict[str, Any]]:
-        """Properties of each function, by logical id."""
-        return self._properties("AWS::Serverless::Function")
+        """Properties of each function, those of the Globals too, by logical id."""
+        shared = self.template["Globals"]["Function"]
+        return {
+            name: {**shared, **its} for name, its in self._properties("AWS::Serverless::Function").items()
+        }
 
     @property
     def layer(self) -> Path:

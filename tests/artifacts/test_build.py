@@ -34,7 +34,7 @@ SIZE_LIMIT = 250 * 1024 * 1024
 # SAM copies everything under ContentUri into the layer, the lists that it was built from too.
 EXPECTED_BESIDE_DISTRIBUTIONS = {"replicator", "requirements.in", "requirements.txt"}
 
-# Runs without site-packages: what is not in the build is not found.
+# Runs without site-packages (-S), so that what is not in the build is not found, and leaves no bytecode in it (-B).
 IMPORT_HANDLER = """
 import importlib, json, sys
 code, layer, handler = sys.argv[1:]
@@ -67,7 +67,7 @@ def test_handler_is_imported_from_the_build_alone(native: Build, name: str) -> N
     function = native.function(name)
     code, layer = native.code(function), native.layer / "python"
     handler = native.functions[function]["Handler"]
-    command = [sys.executable, "-I", "-S", "-c", IMPORT_HANDLER, code, layer, handler]
+    command = [sys.executable, "-I", "-S", "-B", "-c", IMPORT_HANDLER, code, layer, handler]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
