@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass, field
@@ -146,8 +147,13 @@ def _managed(policy: Any) -> Document:
 def load(text: Any) -> Document:
     """Read a policy as moto keeps it: text, bytes, or what CloudFormation made of YAML."""
     if isinstance(text, (str, bytes)):
-        text = json.loads(text)
-    document = json.loads(json.dumps(text, default=str))  # YAML reads a bare 2012-10-17 as a date
+        return _parsed(text)
+    return _parsed(json.dumps(text, default=str))  # YAML reads a bare 2012-10-17 as a date
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(text: str | bytes) -> Document:
+    document = json.loads(text)
     if not isinstance(document, dict):
         raise PolicyError(f"not a policy document: {text!r}")
     return document

@@ -460,6 +460,19 @@ class TestServices:
         with pytest.raises(PermissionError, match="cannot assume"):
             local.iam.authority.service_credentials(READ_ROLE, "lambda.amazonaws.com")
 
+    def test_a_trust_policy_can_ask_on_whose_behalf(self, local: Local) -> None:
+        rule = f"arn:aws:events:{REGION}:{HUB}:rule/forward"
+        asked = {"StringEquals": {"aws:SourceAccount": HUB}, "ArnEquals": {"aws:SourceArn": rule}}
+        trust = statement(
+            "Allow", "sts:AssumeRole", Principal={"Service": "events.amazonaws.com"}, Condition=asked
+        )
+        local.role(COPY_ROLE, trust)
+        assume = local.iam.authority.service_credentials
+        assert assume(COPY_ROLE, "events.amazonaws.com", source_arn=rule)["AccessKeyId"]
+        for source in (rule + "-other", rule.replace(HUB, SPOKE), None):
+            with pytest.raises(PermissionError, match="no role trust policy"):
+                assume(COPY_ROLE, "events.amazonaws.com", source_arn=source)
+
     def test_a_queue_policy_decides_for_which_rule_eventbridge_may_send(self, local: Local) -> None:
         sqs = local.client("sqs", local.admin(HUB))
         queue = f"arn:aws:sqs:{REGION}:{HUB}:in"

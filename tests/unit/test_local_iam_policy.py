@@ -395,6 +395,9 @@ class TestOperations:
             ("ecr", "BatchGetImage", {"registryId": SPOKE, "repositoryName": "r"},
                 [f"ecr:BatchGetImage ecr:{SPOKE}:repository/r"]),
             ("lambda", "Invoke", {"FunctionName": "f"}, [f"lambda:InvokeFunction lambda:{HUB}:function:f"]),
+            ("sagemaker", "ListModelPackages", {"ModelPackageGroupName": "g"},
+                [f"sagemaker:ListModelPackages sagemaker:{HUB}:model-package-group/g"]),
+            ("sagemaker", "ListModelPackageGroups", {}, ["sagemaker:ListModelPackageGroups *"]),
             ("sts", "GetCallerIdentity", {}, []),
         ],
     )  # fmt: skip
