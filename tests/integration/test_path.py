@@ -1,0 +1,277 @@
+"""The whole path: approved in a spoke, mirrored in the hub; through the shipped templates and handlers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replicator.identifiers import ImageReference, S3Uri
+from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Deployment, wait_for
+from tests.integration.data_scientist import DataScientist, deny_everybody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AWS_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+
+
+class Hub:
+    """What an operator of the hub looks at."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.aws, self.stack = deployment.aws, deployment.hub
+        self.sqs = self.aws.client("sqs", HUB)
+        self.sagemaker = self.aws.client("sagemaker", HUB)
+
+    def entry(self, arn: str) -> dict[str, Any]:
+        item = self.aws.client("dynamodb", HUB).get_item(
+            TableName="registry-replicator-ledger", Key={"source_arn": {"S": arn}}
+        )
+        return {name: next(iter(value.values())) for name, value in item.get("Item", {}).items()}
+
+    def settled(self, arn: str) -> dict[str, Any]:
+        def quiet() -> dict[str, Any] | None:
+            entry = self.entry(arn)
+            return entry if entry.get("state") in {"IDLE", "FAILED"} else None
+
+        return wait_for(quiet, seconds=60, what=f"the run of {arn} to end") or {}
+
+    def mirror(self, arn: str) -> dict[str, Any]:
+        """Wait until the run is over and give the mirror."""
+        entry = self.settled(arn)
+        assert entry["state"] == "IDLE", entry
+        return dict(self.sagemaker.describe_model_package(ModelPackageName=entry["hub_arn"]))
+
+    def mirrors(self, group: str) -> list[str]:
+        pages = self.sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+        return [s["ModelPackageArn"] for page in pages for s in page["ModelPackageSummaryList"]]
+
+    def read(self, location: str) -> bytes:
+        uri = S3Uri.parse(location)
+        body = self.aws.client("s3", HUB).get_object(Bucket=uri.bucket, Key=uri.key)["Body"]
+        return bytes(body.read())
+
+    def dead_letter(self, arn: str) -> dict[str, Any]:
+        """Wait for the dead letter of a version, and give it; it stays in the queue."""
+        url = self.stack.resources["DeadLetterQueue"]
+
+        def find() -> dict[str, Any] | None:
+            answer = self.sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
+            )
+            for message in answer.get("Messages", []):
+                attributes = message.get("MessageAttributes", {})
+                if attributes.get("source_arn", {}).get("StringValue") == arn or arn in message["Body"]:
+                    return {k: v["StringValue"] for k, v in attributes.items()} | {"body": message["Body"]}
+            return None
+
+        return wait_for(find, seconds=60, what=f"the dead letter of {arn}") or {}
+
+    def send(self, *bodies: str) -> None:
+        url = self.stack.resources["IntakeQueue"]
+        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
+        answer = self.sqs.send_message_batch(QueueUrl=url, Entries=entries)
+        assert "Failed" not in answer
+
+    def redrive(self, **request: Any) -> dict[str, Any]:
+        answer = self.aws.client("lambda", HUB).invoke(
+            FunctionName="registry-replicator-redrive", Payload=json.dumps(request).encode()
+        )
+        found: dict[str, Any] = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, found
+        return found
+
+
+@pytest.fixture
+def hub(deployment: Deployment) -> Hub:
+    return Hub(deployment)
+
+
+@pytest.fixture
+def scientist(deployment: Deployment, fresh: Callable[[str], str]) -> DataScientist:
+    return DataScientist(deployment.aws, SPOKE_A, fresh("model"))
+
+
+def test_an_approved_version_is_mirrored_byte_for_byte(hub: Hub, scientist: DataScientist) -> None:
+    image, model = scientist.push(), scientist.put("model.tar.gz")
+    arn = scientist.register(
+        {"Image": scientist.image, "ModelDataUrl": model}, CustomerMetadataProperties={"auc": "0.97"}
+    )
+    scientist.approve(arn, ApprovalDescription="good enough")
+
+    mirror = hub.mirror(arn)
+    assert mirror["ModelPackageGroupName"] == f"{SPOKE_A}-{scientist.group}"
+    assert mirror["ModelApprovalStatus"] == "PendingManualApproval"
+    assert mirror["ApprovalDescription"] == "good enough"
+    assert mirror["ModelPackageDescription"] == f"A version of {scientist.group}"
+    (container,) = mirror["InferenceSpecification"]["Containers"]
+    assert container["ModelDataUrl"].startswith(
+        f"s3://registry-replicator-{HUB}-{hub.aws.region}/models/{SPOKE_A}/{scientist.group}/1/"
+    )
+    assert hub.read(container["ModelDataUrl"]) == scientist.artifacts[model]
+    reference = ImageReference.parse(container["Image"])
+    assert (reference.account, reference.digest) == (HUB, image.digest)
+    (pulled,) = hub.aws.client("ecr", HUB).batch_get_image(
+        repositoryName=reference.repository, imageIds=[{"imageDigest": image.digest}]
+    )["images"]
+    assert pulled["imageManifest"].encode() == image.manifest.data
+
+    metadata = mirror["CustomerMetadataProperties"]
+    assert metadata["auc"] == "0.97"
+    assert metadata["replicator:source-arn"] == arn
+    assert metadata["replicator:image-1"] == image.digest
+    provenance = json.loads(hub.read(metadata["replicator:provenance"]))
+    assert provenance["hubModelPackageArn"] == mirror["ModelPackageArn"]
+    assert {copy["kind"] for copy in provenance["copies"]} == {"artifact", "image"}
+
+
+def test_the_same_event_many_times_and_late_makes_one_mirror(hub: Hub, scientist: DataScientist) -> None:
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": scientist.put("model.tar.gz")})
+    scientist.approve(arn)
+    event = json.dumps(scientist.event(arn))
+    hub.send(*[event] * 5)
+    first = hub.mirror(arn)
+    scientist.reject(arn)
+    wait_for(lambda: hub.mirror(arn)["ModelApprovalStatus"] == "Rejected", what="the rejection")
+    # An old "Approved" comes last: a run looks at the source, and not at what an event says.
+    hub.send(*[event] * 3)
+    wanted = wait_for(
+        lambda: int(hub.entry(arn)["wanted"]) >= 9 and hub.entry(arn)["wanted"], what="all events"
+    )
+    assert hub.settled(arn)["wanted"] == wanted
+    assert hub.mirror(arn)["ModelApprovalStatus"] == "Rejected"
+    assert hub.mirrors(first["ModelPackageGroupName"]) == [first["ModelPackageArn"]]
+
+
+def test_two_containers_and_an_image_that_aws_owns(hub: Hub, scientist: DataScientist) -> None:
+    image = scientist.push()
+    one, two = scientist.put("pre/model.tar.gz"), scientist.put("main/model.tar.gz")
+    arn = scientist.register(
+        {"Image": AWS_IMAGE, "ModelDataUrl": one, "ContainerHostname": "preprocess"},
+        {"Image": scientist.image, "ModelDataUrl": two, "Environment": {"SAGEMAKER_SUBMIT_DIRECTORY": one}},
+    )
+    scientist.approve(arn)
+    first, second = hub.mirror(arn)["InferenceSpecification"]["Containers"]
+    assert first["Image"] == AWS_IMAGE
+    assert second["Image"].endswith(f"@{image.digest}")
+    assert hub.read(first["ModelDataUrl"]) == scientist.artifacts[one]
+    assert hub.read(second["ModelDataUrl"]) == scientist.artifacts[two]
+    assert second["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"] == first["ModelDataUrl"]
+
+
+def test_a_missing_artifact_is_a_dead_letter_until_it_is_there(hub: Hub, scientist: DataScientist) -> None:
+    location = f"s3://{scientist.bucket}/{scientist.group}/model.tar.gz"
+    scientist.put("something-else")
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": location})
+    scientist.approve(arn)
+    letter = hub.dead_letter(arn)
+    assert letter["code"] == "SOURCE_OBJECT_MISSING"
+    assert location in letter["reason"]
+    entry = hub.settled(arn)
+    assert (entry["state"], entry["code"]) == ("FAILED", "SOURCE_OBJECT_MISSING")
+
+    scientist.put("model.tar.gz")
+    assert hub.redrive(source_arn=arn, dry_run=True)["redriven"] == 0
+    assert hub.redrive(code="SOURCE_OBJECT_MISSING", source_arn=arn)["redriven"] == 1
+    wait_for(lambda: hub.settled(arn)["state"] == "IDLE", what="the redriven run")
+    (container,) = hub.mirror(arn)["InferenceSpecification"]["Containers"]
+    assert hub.read(container["ModelDataUrl"]) == scientist.artifacts[location]
+
+
+@pytest.mark.parametrize(
+    ("image", "code"),
+    [
+        ("{account}.dkr.ecr.eu-west-1.amazonaws.com/nowhere:1", "SOURCE_IMAGE_MISSING"),
+        (f"{SPOKE_B}.dkr.ecr.eu-west-1.amazonaws.com/somebody-elses:1", "FOREIGN_REGISTRY"),
+        ("docker.io/library/python:3.13", "FOREIGN_REGISTRY"),
+    ],
+)
+def test_an_image_that_cannot_be_copied_is_a_dead_letter(
+    hub: Hub, scientist: DataScientist, image: str, code: str
+) -> None:
+    arn = scientist.register(
+        {"Image": image.format(account=SPOKE_A), "ModelDataUrl": scientist.put("model.tar.gz")}
+    )
+    scientist.approve(arn)
+    letter = hub.dead_letter(arn)
+    assert letter["code"] == code
+    assert hub.settled(arn)["state"] == "FAILED"
+
+
+def test_another_spokes_bucket_is_never_read(hub: Hub, scientist: DataScientist) -> None:
+    victim = DataScientist(scientist.aws, SPOKE_B, scientist.group)
+    secret = victim.put("model.tar.gz")
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": secret})
+    scientist.approve(arn)
+    assert hub.dead_letter(arn)["code"] in {"SOURCE_OWNER_MISMATCH", "SOURCE_ACCESS_DENIED"}
+
+
+def test_a_denied_bucket_says_what_to_allow(hub: Hub, scientist: DataScientist) -> None:
+    model = scientist.put("model.tar.gz")
+    deny_everybody(scientist, scientist.group)
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": model})
+    scientist.approve(arn)
+    letter = hub.dead_letter(arn)
+    assert letter["code"] == "SOURCE_ACCESS_DENIED"
+    assert model in letter["reason"]
+
+
+def test_a_bad_message_harms_none_of_its_neighbours(hub: Hub, scientist: DataScientist) -> None:
+    good = [
+        scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": scientist.put(f"{i}.gz")}) for i in (1, 2)
+    ]
+    for arn in good:
+        scientist.client("sagemaker").update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus="Approved"
+        )
+    forged = scientist.event(good[0], account=SPOKE_B)
+    foreign = f"arn:aws:sagemaker:{hub.aws.region}:333333333333:model-package/{scientist.group}/1"
+    unknown = scientist.event(foreign, account="333333333333")
+    bad = ["not json " + scientist.group, json.dumps(forged), json.dumps(unknown)]
+    hub.send(bad[0], json.dumps(scientist.event(good[0])), *bad[1:], json.dumps(scientist.event(good[1])))
+    for arn in good:
+        assert hub.mirror(arn)
+    for body, code in zip(bad, ["MALFORMED_EVENT", "ACCOUNT_MISMATCH", "UNKNOWN_ACCOUNT"], strict=True):
+        assert find_letter(hub, body) == code
+
+
+def find_letter(hub: Hub, body: str) -> str | None:
+    url = hub.stack.resources["DeadLetterQueue"]
+
+    def find() -> str | None:
+        answer = hub.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["code"]
+        )
+        for message in answer.get("Messages", []):
+            if message["Body"] == body:
+                return str(message["MessageAttributes"]["code"]["StringValue"])
+        return None
+
+    return wait_for(find, what=f"the dead letter {body[:60]}")
+
+
+def test_a_persons_decision_in_the_hub_stays_but_for_a_rejection(hub: Hub, scientist: DataScientist) -> None:
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": scientist.put("model.tar.gz")})
+    scientist.approve(arn)
+    mirror = hub.mirror(arn)
+    hub.sagemaker.update_model_package(
+        ModelPackageArn=mirror["ModelPackageArn"], ModelApprovalStatus="Approved"
+    )
+    # The spoke's rule forwards decisions; what else changed comes with the next of them.
+    scientist.approve(arn, CustomerMetadataProperties={"note": "checked"})
+    wait_for(
+        lambda: hub.mirror(arn)["CustomerMetadataProperties"].get("note") == "checked", what="the metadata"
+    )
+    assert hub.mirror(arn)["ModelApprovalStatus"] == "Approved"
+    scientist.reject(arn, ApprovalDescription="biased")
+    wait_for(lambda: hub.mirror(arn)["ModelApprovalStatus"] == "Rejected", what="the rejection")
+    assert hub.mirror(arn)["ApprovalDescription"] == "biased"
+
+
+def test_a_throttled_registry_delays_and_loses_nothing(hub: Hub, scientist: DataScientist) -> None:
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": scientist.put("model.tar.gz")})
+    hub.aws.registry.throttle("CreateModelPackage", 7)
+    scientist.approve(arn)
+    assert hub.mirror(arn)
