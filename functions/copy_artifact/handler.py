@@ -1,0 +1,56 @@
+"""Copies one artifact of a package into the hub's bucket, or as much of it as an invocation has time for."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from replicator.aws.artifacts import copy_artifact
+from replicator.aws.sessions import Sessions
+from replicator.errors import ErrorCode, PermanentError
+from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
+from replicator.observability import logger, metrics, tracer
+from replicator.settings import CopyArtifactSettings
+from replicator.steps import CopyRequest
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a `replicator.steps.CopyRequest`, answer a `replicator.steps.CopyAnswer`.
+
+    Raises
+    ------
+    RetryableError, PermanentError
+        The state machine matches the names of these two.
+    """
+    settings = CopyArtifactSettings.from_environment(os.environ)
+    request = CopyRequest.model_validate(event)
+    logger.append_keys(source_arn=request.source_arn, uri=request.copy_.uri)
+    answer = copy_artifact(
+        request,
+        settings,
+        _sessions(request),
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    if answer.result:
+        metrics.add_metric("ArtifactsCopied", MetricUnit.Count, 1)
+        metrics.add_metric("ArtifactBytes", MetricUnit.Bytes, answer.result.bytes)
+        logger.info("copied", extra={"result": answer.result.model_dump(mode="json")})
+    elif answer.progress:
+        logger.info("stopped ahead of the deadline", extra={"progress": answer.progress.model_dump()})
+    return answer.model_dump(mode="json", by_alias=True)
+
+
+def _sessions(request: CopyRequest) -> Sessions:
+    try:
+        arn = ModelPackageArn.parse(request.source_arn)
+    except InvalidIdentifierError as error:
+        raise PermanentError(ErrorCode.UNEXPECTED, str(error)) from error
+    return Sessions(arn.partition, arn.region)

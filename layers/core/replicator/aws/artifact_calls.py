@@ -1,0 +1,106 @@
+"""What an answer of S3 means: the one place where a botocore error becomes one of ours."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+
+from replicator.aws.sessions import client_config
+from replicator.errors import DENIED_CODES, ErrorCode, PermanentError, RetryableError, retryable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import boto3
+    from mypy_boto3_s3.client import S3Client
+
+_ARCHIVED_CODES = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
+_MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "405", "MethodNotAllowed"})
+_UNMET_CODES = frozenset({"412", "PreconditionFailed"})
+
+
+class S3Answer(Exception):
+    """An answer that is not success and that the caller has to judge: only it knows what was asked."""
+
+    def __init__(self, error: ClientError) -> None:
+        details = error.response.get("Error", {})
+        self.code = details.get("Code", "")
+        super().__init__(f"{self.code}: {details.get('Message', '')}".rstrip(": "))
+
+
+class Denied(S3Answer):
+    """403: not allowed, another owner than expected, or hidden behind a missing permission to list."""
+
+
+class Archived(S3Answer):
+    """403, but because the object has to be restored first."""
+
+
+class Missing(S3Answer):
+    """No such object or version."""
+
+
+class Unmet(S3Answer):
+    """412: an ``If-Match`` or ``If-None-Match`` did not hold."""
+
+
+class Refused(S3Answer):
+    """Anything else that trying again does not change."""
+
+
+@contextmanager
+def answers(what: str) -> Iterator[None]:
+    """Turn botocore's errors into `S3Answer`, or `RetryableError` where the same call may succeed later.
+
+    Parameters
+    ----------
+    what
+        The call and its object, for the message.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise _answer(error, what) from error
+    except (HTTPClientError, IncompleteReadError) as error:
+        raise RetryableError(
+            ErrorCode.SERVICE_UNAVAILABLE, f"{what}: the connection failed: {error}"
+        ) from error
+    except BotoCoreError as error:
+        raise PermanentError(ErrorCode.UNEXPECTED, f"{what}: {error}") from error
+
+
+def _answer(error: ClientError, what: str) -> Exception:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    # 409: another request is writing the same key at this moment.
+    again = ErrorCode.THROTTLED if code == "ConditionalRequestConflict" else retryable(code, status)
+    if again:
+        return RetryableError(again, f"{what}: {error}")
+    for codes, answer in (
+        (_ARCHIVED_CODES, Archived),
+        (DENIED_CODES, Denied),
+        (_MISSING_CODES, Missing),
+        (_UNMET_CODES, Unmet),
+    ):
+        if code in codes:
+            return answer(error)
+    return Refused(error)
+
+
+def s3_client(session: boto3.Session, region: str, streams: int, **more: Any) -> S3Client:
+    """Make a client that ``streams`` threads share.
+
+    botocore's 10 connections and 60 seconds would starve them: copying a large part takes S3 longer than
+    that before it says anything but white space. Checksums are asked for where they are wanted: left to
+    itself botocore adds a CRC32 of each request, which an upload with another algorithm refuses.
+    """
+    config = client_config(
+        max_pool_connections=streams + 4,
+        read_timeout=300,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        **more,
+    )
+    return session.client("s3", region_name=region, config=config)

@@ -1,0 +1,178 @@
+"""What S3 tells about an object, and what can be concluded from it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from replicator.parts import GIB, MIB, S3_LIMITS, PartLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# In the order in which they are asked for. A full-object checksum does not depend on how an object was
+# cut into parts; CRC64NVME always is one, and S3 computes it for new objects without being asked.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+ALGORITHMS = ("CRC64NVME", "CRC32", "CRC32C", "SHA256", "SHA1")
+DEFAULT_ALGORITHM = "CRC64NVME"
+# Multipart uploads have these over the whole object; the SHA family only as a checksum of checksums.
+MULTIPART_ALGORITHMS = ("CRC64NVME", "CRC32", "CRC32C")
+# An upload with another than the default wants the checksum of every part from who sends it: zlib has this.
+STREAMED_ALGORITHMS = ("CRC64NVME", "CRC32")
+
+PIN_KEY = "replicator-source-pin"
+"""User metadata of a copy: version id or ETag of what it was copied from."""
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+_METADATA_BYTES = 2048
+LONGEST_KEY = 1024
+"""Bytes of a key in UTF-8: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+
+_KEPT = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Expires")
+_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a copy goes about it. The defaults suit a function of 1 GiB memory and 15 minutes.
+
+    Parameters
+    ----------
+    streams
+        Requests in flight, over all objects of a copy.
+    single_copy
+        Bytes up to which an object is copied with one CopyObject. S3 allows ``largest_single_copy``, but
+        parts side by side are several times as fast as one stream.
+    largest_single_copy
+        Bytes that S3 takes in one CopyObject:
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html.
+    part_size
+        Bytes of a part copied server side, where 10,000 parts are enough.
+    streamed_part_size, streamed_memory
+        Bytes of a part that goes through the function, and of all such parts at one time.
+    read_limit
+        Bytes up to which an object without any comparable checksum is verified by reading it.
+    margin
+        Seconds before the deadline in which nothing new is begun.
+    limits
+        Of the parts of a multipart upload.
+    """
+
+    streams: int = 64
+    single_copy: int = 512 * MIB
+    largest_single_copy: int = 5 * GIB
+    part_size: int = 128 * MIB
+    streamed_part_size: int = 8 * MIB
+    streamed_memory: int = 256 * MIB
+    read_limit: int = 5 * GIB
+    margin: float = 90.0
+    limits: PartLimits = S3_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """A checksum of all bytes of an object, in base64 as S3 gives it."""
+
+    algorithm: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """An object at one moment: what HeadObject answered, and under which pin to read it."""
+
+    key: str
+    size: int
+    etag: str
+    """Without quotes."""
+    version_id: str | None = None
+    checksums: tuple[Checksum, ...] = ()
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tag_count: int = 0
+    direct: bool = True
+    """Whether the hub's copy role could see it."""
+    archive: str | None = None
+    """The storage class that must be restored before the object can be read."""
+
+    @property
+    def pin(self) -> str:
+        """What names these bytes: the version id where there is one, else the ETag."""
+        return self.version_id or self.etag
+
+    def metadata_of_copy(self) -> dict[str, str]:
+        """Give the user's metadata and the pin, unless that would be more than S3 takes."""
+        with_pin = {**self.metadata, PIN_KEY: self.pin}
+        size = sum(len(name.encode()) + len(value.encode()) for name, value in with_pin.items())
+        return with_pin if size <= _METADATA_BYTES else dict(self.metadata)
+
+
+def facts(key: str, answer: Mapping[str, Any], *, direct: bool = True) -> ObjectFacts:
+    """Read an answer of HeadObject."""
+    version = answer.get("VersionId")
+    return ObjectFacts(
+        key=key,
+        size=answer["ContentLength"],
+        etag=answer["ETag"].strip('"'),
+        version_id=None if version in (None, "null") else version,
+        checksums=checksums(answer),
+        headers={name: answer[name] for name in _KEPT if name in answer},
+        metadata=answer.get("Metadata", {}),
+        tag_count=answer.get("TagCount", 0),
+        direct=direct,
+        archive=_archive(answer),
+    )
+
+
+def _archive(answer: Mapping[str, Any]) -> str | None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html: x-amz-restore, x-amz-archive-status
+    if answer.get("ArchiveStatus"):
+        return f"INTELLIGENT_TIERING, {answer['ArchiveStatus']}"
+    storage_class = answer.get("StorageClass", "STANDARD")
+    restored = 'ongoing-request="false"' in answer.get("Restore", "")
+    return storage_class if storage_class in _ARCHIVES and not restored else None
+
+
+def checksums(answer: Mapping[str, Any]) -> tuple[Checksum, ...]:
+    """Take the full-object checksums from an answer of S3; those of parts are none."""
+    if answer.get("ChecksumType") == "COMPOSITE":
+        return ()
+    found = ((name, answer.get(f"Checksum{name}")) for name in ALGORITHMS)
+    return tuple(Checksum(name, value) for name, value in found if value and "-" not in value)
+
+
+def algorithm_for(source: ObjectFacts, allowed: Iterable[str] = ALGORITHMS) -> str:
+    """Choose the algorithm that S3 shall use for the copy: one that the source has, where it has one."""
+    return next((c.algorithm for c in source.checksums if c.algorithm in allowed), DEFAULT_ALGORITHM)
+
+
+def compare(source: Iterable[Checksum], copy: Iterable[Checksum]) -> Checksum | Literal[False] | None:
+    """Compare two objects by their checksums.
+
+    Returns
+    -------
+    Checksum or False or None
+        The checksum that both have; False when they differ; None when they have none in common.
+    """
+    copied = {checksum.algorithm: checksum for checksum in copy}
+    for checksum in source:
+        other = copied.get(checksum.algorithm)
+        if other is not None:
+            return checksum if checksum == other else False
+    return None
+
+
+def fingerprint(*texts: str) -> str:
+    """Make the part of a destination key that stands for exactly these bytes: 16 hexadecimal digits."""
+    return digest(texts)[:16]
+
+
+def digest(texts: Iterable[str]) -> str:
+    """Give the SHA-256 of a list of texts. A zero byte, which no key and no ETag has, ends each."""
+    found = hashlib.sha256()
+    for text in texts:
+        found.update(text.encode() + b"\0")
+    return found.hexdigest()

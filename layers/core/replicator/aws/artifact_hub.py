@@ -1,0 +1,184 @@
+"""The hub's side of an artifact copy: what is there already, and writing it.
+
+Every call names the hub as the account that has to own the bucket, and every object is written under
+the hub's key.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
+
+from replicator.aws.artifact_calls import Denied, Missing, S3Answer, answers
+from replicator.aws.artifact_facts import (
+    Checksum,
+    ObjectFacts,
+    algorithm_for,
+    checksums,
+    facts,
+)
+from replicator.errors import ErrorCode, PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mypy_boto3_s3.client import S3Client
+
+    from replicator.parts import Part
+
+type Arguments = dict[str, Any]
+
+
+class Hub:
+    """The hub's bucket.
+
+    Parameters
+    ----------
+    client
+        With the hub's copy role: it may write only what belongs to its spoke.
+    account, bucket, key_arn
+        Owner, name, and the key that encrypts every object.
+    """
+
+    def __init__(self, client: S3Client, account: str, bucket: str, key_arn: str) -> None:
+        self.client = client
+        self.owned: Arguments = {"Bucket": bucket, "ExpectedBucketOwner": account}
+        self.encrypted: Arguments = {
+            "ServerSideEncryption": "aws:kms",
+            "SSEKMSKeyId": key_arn,
+            "BucketKeyEnabled": True,
+        }
+        self.bucket = bucket
+
+    def uri(self, key: str) -> str:
+        """Spell the location of an object."""
+        return f"s3://{self.bucket}/{key}"
+
+    def head(self, key: str) -> ObjectFacts | None:
+        """Describe an object, or None when it is not there."""
+        try:
+            with answers(f"HeadObject of {self.uri(key)}"):
+                return facts(key, self.client.head_object(Key=key, ChecksumMode="ENABLED", **self.owned))
+        except Missing:
+            return None
+        except S3Answer as answer:
+            raise self.refused(key, answer) from answer
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """List the objects under a prefix with their sizes."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Prefix=prefix, **self.owned)
+        return {
+            item["Key"]: item["Size"]
+            for page in self._pages(pages, "ListObjectsV2", prefix)
+            for item in page.get("Contents", [])
+        }
+
+    def _pages(self, pages: Iterable[Any], call: str, key: str) -> Iterator[Mapping[str, Any]]:
+        try:
+            with answers(f"{call} of {self.uri(key)}"):
+                yield from pages
+        except S3Answer as answer:
+            raise self.refused(key, answer) from answer
+
+    def copy(
+        self,
+        source: ObjectFacts,
+        copy_source: Arguments,
+        key: str,
+        *,
+        overwrite: bool,
+    ) -> tuple[Checksum, ...]:
+        """Copy an object in one request.
+
+        Returns
+        -------
+        tuple of Checksum
+            Those of the copy.
+
+        Raises
+        ------
+        S3Answer
+            The caller judges, for it knows the source.
+        """
+        with answers(f"CopyObject to {self.uri(key)}"):
+            answer = self.client.copy_object(
+                Key=key,
+                **copy_source,
+                **self.owned,
+                **self.described(source, []),
+                **self.encrypted,
+                **only_if_absent(overwrite),
+                MetadataDirective="REPLACE",
+                # To copy no tags needs no permission to read and to write tags.
+                TaggingDirective="COPY" if source.tag_count else "REPLACE",
+                ChecksumAlgorithm=cast("Any", algorithm_for(source)),
+            )
+        return checksums(answer["CopyObjectResult"])
+
+    def put(
+        self,
+        source: ObjectFacts,
+        body: bytearray,
+        key: str,
+        tags: list[dict[str, str]],
+        *,
+        overwrite: bool,
+    ) -> tuple[Checksum, ...]:
+        """Write an object in one request; S3 refuses bytes that do not have the source's checksum."""
+        known: Arguments = {f"Checksum{c.algorithm}": c.value for c in source.checksums[:1]}
+        with answers(f"PutObject to {self.uri(key)}"):
+            answer = self.client.put_object(
+                Key=key,
+                Body=cast("bytes", body),
+                ContentMD5=md5(body),
+                **self.owned,
+                **self.described(source, tags),
+                **self.encrypted,
+                **only_if_absent(overwrite),
+                **known,
+            )
+        return checksums(answer)
+
+    def read(self, copy: ObjectFacts, part: Part) -> Iterator[bytes]:
+        """Read a range of a copy."""
+        try:
+            with answers(f"GetObject of {self.uri(copy.key)}"):
+                body = self.client.get_object(
+                    Key=copy.key, Range=part.range, IfMatch=f'"{copy.etag}"', **self.owned
+                )["Body"]
+                with body:
+                    yield from body.iter_chunks(1024 * 1024)
+        except S3Answer as answer:
+            raise self.refused(copy.key, answer) from answer
+
+    def refused(self, key: str, answer: S3Answer) -> PermanentError:
+        """Say that the hub's own bucket or key does not let the copy role do its work."""
+        if isinstance(answer, Denied):
+            return PermanentError(
+                ErrorCode.HUB_ACCESS_DENIED,
+                f"the hub's copy role may not write {self.uri(key)}, or {self.owned['ExpectedBucketOwner']} "
+                f"does not own the bucket, or the role may not use the hub's key. Deploy the hub's stack "
+                f"again, then redrive. S3 says: {answer}",
+            )
+        return PermanentError(
+            ErrorCode.HUB_REFUSED, f"the hub's bucket did not take {self.uri(key)}. S3 says: {answer}"
+        )
+
+    def described(self, source: ObjectFacts, tags: list[dict[str, str]]) -> Arguments:
+        """Give the arguments that describe a copy as its source was described, and pin it."""
+        described: Arguments = {**source.headers, "Metadata": source.metadata_of_copy()}
+        if tags:
+            described["Tagging"] = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
+        return described
+
+
+def only_if_absent(overwrite: bool) -> Arguments:
+    """Give the argument that lets the first of two runs win, unless what is there has to be replaced."""
+    return {} if overwrite else {"IfNoneMatch": "*"}
+
+
+def md5(body: bytearray) -> str:
+    """Give the Content-MD5 of a body: S3 refuses other bytes."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()

@@ -1,0 +1,116 @@
+"""Why an artifact cannot be copied, in sentences for the person who can change that. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from replicator.errors import ErrorCode, PermanentError
+
+
+def missing(uri: str) -> PermanentError:
+    """Say that there is no such object (or bucket)."""
+    return PermanentError(ErrorCode.SOURCE_OBJECT_MISSING, f"{uri} is not there. Put it there, then redrive.")
+
+
+def empty(uri: str) -> PermanentError:
+    """Say that a prefix has no objects."""
+    return PermanentError(
+        ErrorCode.SOURCE_PREFIX_EMPTY,
+        f"there are no objects under {uri}. Put the model there, then redrive.",
+    )
+
+
+def archived(uri: str, storage_class: str, account: str) -> PermanentError:
+    """Say that an object has to be restored first."""
+    return PermanentError(
+        ErrorCode.SOURCE_ARCHIVED,
+        f"{uri} is archived ({storage_class}) and cannot be read. Restore it in account {account}, "
+        f"then redrive.",
+    )
+
+
+def changed(uri: str, why: str) -> PermanentError:
+    """Say that an object is not the one that was registered, or that was there a moment ago."""
+    return PermanentError(
+        ErrorCode.SOURCE_CHANGED,
+        f"{uri} is not what it was when it was registered or first looked at ({why}). Its bytes may not be "
+        f"what was approved: register and approve a new version of the package.",
+    )
+
+
+def undecryptable(uri: str, answer: str) -> PermanentError:
+    """Say that the key of the source is the trouble."""
+    return PermanentError(
+        ErrorCode.SOURCE_ACCESS_DENIED,
+        f"{uri} cannot be decrypted: put its KMS key right, then redrive. S3 says: {answer}",
+    )
+
+
+def owner_mismatch(uri: str, account: str) -> PermanentError:
+    """Say that the bucket is in an account that has no part in this."""
+    return PermanentError(
+        ErrorCode.SOURCE_OWNER_MISMATCH,
+        f"{uri}: the bucket does not belong to account {account}, which registered the package. Put the "
+        f"artifact into a bucket of that account and register it again.",
+    )
+
+
+def denied(
+    *, uri: str, bucket_arn: str, account: str, copy_role: str, spoke_role: str, answer: str
+) -> PermanentError:
+    """Say which two roles were turned away, and both ways to let one in."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": copy_role},
+        "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:ListBucket"],
+        "Resource": [bucket_arn, f"{bucket_arn}/*"],
+    }
+    return PermanentError(
+        ErrorCode.SOURCE_ACCESS_DENIED,
+        f"{uri} can be read neither by the hub's role {copy_role} nor by {spoke_role}, or account {account} "
+        f"does not own the bucket. Either add to the bucket's policy {json.dumps(statement)} and "
+        f"kms:Decrypt for the same role to the policy of its key; or let {spoke_role} read the bucket and "
+        f"decrypt with its key (parameters of spoke.yaml). Then redrive. S3 says: {answer}",
+    )
+
+
+def mismatch(source: str, copy: str, by: str) -> PermanentError:
+    """Say that a copy has other bytes than its source."""
+    return PermanentError(
+        ErrorCode.CHECKSUM_MISMATCH,
+        f"the copy {copy} does not have the bytes of {source} ({by}). It is not used. Redrive to copy it "
+        f"again; if this comes back, look at who else writes to the hub's bucket.",
+    )
+
+
+def key_too_long(source: str, key: str, longest: int) -> PermanentError:
+    """Say that there is no room for a key below the hub's prefix."""
+    return PermanentError(
+        ErrorCode.LIMIT_EXCEEDED,
+        f"{source} would become a key of {len(key.encode())} bytes in the hub; S3 allows {longest}. Use a "
+        f"shorter key and register the artifact again.",
+    )
+
+
+def too_large(uri: str, why: str) -> PermanentError:
+    """Say that an object cannot be copied in parts."""
+    return PermanentError(ErrorCode.LIMIT_EXCEEDED, f"{uri} is too large to copy: {why}.")
+
+
+def too_large_to_stream(uri: str, largest: int) -> PermanentError:
+    """Say that an object of this size can only be copied by S3 itself."""
+    return PermanentError(
+        ErrorCode.LIMIT_EXCEEDED,
+        f"{uri} is larger than the {largest} bytes that can be copied through the function, and S3 may not copy "
+        f"it itself: let the hub's copy role read the bucket (bucket policy) and decrypt with its key (a customer "
+        f"managed one), then redrive.",
+    )
+
+
+def no_progress(uri: str, moved: int, total: int) -> PermanentError:
+    """Say that a whole invocation went by and nothing came of it."""
+    return PermanentError(
+        ErrorCode.NO_PROGRESS,
+        f"copying {uri} stands still at {moved} of {total} bytes. Look at the function's log and at the "
+        f"throttling metrics of both buckets, then redrive: it goes on from there.",
+    )

@@ -1,0 +1,178 @@
+"""Multipart uploads in the hub's bucket."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from replicator.aws.artifact_calls import S3Answer, answers
+from replicator.aws.artifact_facts import DEFAULT_ALGORITHM, Checksum, ObjectFacts, checksums
+from replicator.aws.artifact_hub import Arguments, Hub, md5, only_if_absent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from replicator.parts import Part, PartPlan
+
+
+class UploadGoneError(Exception):
+    """The upload has been completed or aborted by somebody else meanwhile."""
+
+
+@dataclass
+class Upload:
+    """A multipart upload and the ETags of the parts that it has."""
+
+    key: str
+    id: str
+    algorithm: str
+    parts: dict[int, str] = field(default_factory=dict)
+
+
+class Uploads:
+    """The multipart uploads of the hub's bucket: each method is one request."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def _pages(self, pages: Iterable[Any], call: str, key: str) -> Iterator[Mapping[str, Any]]:
+        try:
+            with answers(f"{call} of {self._hub.uri(key)}"):
+                yield from pages
+        except S3Answer as answer:
+            self._check_upload(answer)
+            raise self._hub.refused(key, answer) from answer
+
+    def open(self, prefix: str) -> dict[str, list[str]]:
+        """List the uploads that are open under a prefix: ids by key, the oldest first."""
+        pages = self._hub.client.get_paginator("list_multipart_uploads").paginate(
+            Prefix=prefix, **self._hub.owned
+        )
+        found: dict[str, list[str]] = {}
+        for page in self._pages(pages, "ListMultipartUploads", prefix):
+            for upload in page.get("Uploads", []):
+                found.setdefault(upload["Key"], []).append(upload["UploadId"])
+        return found
+
+    def parts(self, upload_id: str, key: str, plan: PartPlan) -> dict[int, str] | None:
+        """List the parts of an upload: their ETags by number, or None when they are not this plan's."""
+        pages = self._hub.client.get_paginator("list_parts").paginate(
+            Key=key, UploadId=upload_id, **self._hub.owned
+        )
+        found: dict[int, str] = {}
+        try:
+            for page in self._pages(pages, "ListParts", key):
+                for part in page.get("Parts", []):
+                    number = part["PartNumber"]
+                    if number > plan.count or plan.part(number).size != part["Size"]:
+                        return None
+                    found[number] = part["ETag"]
+        except UploadGoneError:
+            return None
+        return found
+
+    def create(self, source: ObjectFacts, key: str, tags: list[dict[str, str]], algorithm: str) -> Upload:
+        """Begin a multipart upload, with what a multipart copy does not carry by itself."""
+        # S3 uses the default where none is named, and then asks for no checksum with the parts.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+        named: Arguments = {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"}
+        try:
+            with answers(f"CreateMultipartUpload to {self._hub.uri(key)}"):
+                answer = self._hub.client.create_multipart_upload(
+                    Key=key,
+                    **self._hub.owned,
+                    **self._hub.described(source, tags),
+                    **self._hub.encrypted,
+                    **(named if algorithm != DEFAULT_ALGORITHM else {}),
+                )
+        except S3Answer as refusal:
+            raise self._hub.refused(key, refusal) from refusal
+        return Upload(key, answer["UploadId"], algorithm)
+
+    def copy(self, upload: Upload, part: Part, copy_source: Arguments) -> str:
+        """Copy a part server side and give its ETag. Raises `S3Answer`: the caller knows the source."""
+        try:
+            with answers(f"UploadPartCopy {part.number} to {self._hub.uri(upload.key)}"):
+                answer = self._hub.client.upload_part_copy(
+                    Key=upload.key,
+                    UploadId=upload.id,
+                    PartNumber=part.number,
+                    CopySourceRange=part.range,
+                    **copy_source,
+                    **self._hub.owned,
+                )
+        except S3Answer as refusal:
+            self._check_upload(refusal)
+            raise
+        return answer["CopyPartResult"]["ETag"]
+
+    def put(self, upload: Upload, part: Part, body: bytearray) -> str:
+        """Write a part and give its ETag; S3 refuses bytes that do not have the MD5 that was read."""
+        own: Arguments = {}
+        if upload.algorithm == "CRC32":
+            own["ChecksumCRC32"] = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+        try:
+            with answers(f"UploadPart {part.number} to {self._hub.uri(upload.key)}"):
+                answer = self._hub.client.upload_part(
+                    Key=upload.key,
+                    UploadId=upload.id,
+                    PartNumber=part.number,
+                    Body=cast("bytes", body),
+                    ContentMD5=md5(body),
+                    **self._hub.owned,
+                    **own,
+                )
+        except S3Answer as refusal:
+            self._check_upload(refusal)
+            raise self._hub.refused(upload.key, refusal) from refusal
+        return answer["ETag"]
+
+    def complete(self, upload: Upload, source: ObjectFacts, *, overwrite: bool) -> tuple[Checksum, ...]:
+        """Make the object of the parts.
+
+        S3 compares the size and, where the source has a checksum that a multipart upload can have, that,
+        before anybody sees the object.
+
+        Raises
+        ------
+        UploadGoneError
+            Somebody else has completed or aborted it.
+        S3Answer
+            ``Unmet`` when the object is there already; ``Refused`` with ``InvalidPart`` when somebody else
+            has written a part again, with ``BadDigest`` when the checksum is another.
+        """
+        expected: Arguments = {
+            f"Checksum{c.algorithm}": c.value for c in source.checksums if c.algorithm == upload.algorithm
+        }
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(upload.parts.items())]
+        try:
+            with answers(f"CompleteMultipartUpload to {self._hub.uri(upload.key)}"):
+                answer = self._hub.client.complete_multipart_upload(
+                    Key=upload.key,
+                    UploadId=upload.id,
+                    MultipartUpload=cast("Any", {"Parts": parts}),
+                    MpuObjectSize=cast("Any", source.size),
+                    ChecksumType="FULL_OBJECT",
+                    **self._hub.owned,
+                    **only_if_absent(overwrite),
+                    **expected,
+                )
+        except S3Answer as refusal:
+            self._check_upload(refusal)
+            raise
+        return checksums(cast("Mapping[str, Any]", answer))
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Throw an upload away; one that is gone already is no error."""
+        try:
+            with answers(f"AbortMultipartUpload to {self._hub.uri(key)}"):
+                self._hub.client.abort_multipart_upload(Key=key, UploadId=upload_id, **self._hub.owned)
+        except S3Answer as answer:
+            if answer.code != "NoSuchUpload":
+                raise self._hub.refused(key, answer) from answer
+
+    def _check_upload(self, answer: S3Answer) -> None:
+        if answer.code == "NoSuchUpload":
+            raise UploadGoneError(str(answer)) from answer
