@@ -7,6 +7,7 @@ codes. Missing permissions and missing targets go to the dead-letter queue witho
 from __future__ import annotations
 
 import json
+import re
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from local.server import LocalAws
 
 _SERVICE = "events.amazonaws.com"
+_ARCHIVE = re.compile(r'"archive-arn":\s*"[^"]*:archive/(?P<id>[^"]+)"')
 
 
 class _Undeliverable(Exception):
@@ -152,10 +154,9 @@ class Targets:
 
 def event_archive(target: dict[str, Any]) -> str:
     """Give the part of an archive's target by which moto finds the archive."""
-    transformer = target.get("InputTransformer", {})
-    template = transformer.get("InputTemplate", "")
-    found = json.loads(template.replace("<aws.events.event.json>", '""') or "{}")
-    return str(found.get("archive-arn", "")).rpartition(":archive/")[2]
+    template = target.get("InputTransformer", {}).get("InputTemplate", "")
+    found = _ARCHIVE.search(template)
+    return found["id"] if found else ""
 
 
 def _queue(arn: str) -> Queue | None:

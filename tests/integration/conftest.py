@@ -39,6 +39,11 @@ class Deployment:
     spoke_b: Stack
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs the shared local AWS last: moto's state is one for the process, and others reset it."""
+    items.sort(key=lambda item: "local_aws" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     """One local AWS for the session, in which waits before a retry are cut to a fiftieth."""

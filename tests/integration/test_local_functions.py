@@ -50,7 +50,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def function(local_aws: LocalAws) -> str:
-    settings = {
+    settings: dict[str, Any] = {
         "Timeout": 3,
         "MemorySize": 256,
         "Environment": {"Variables": {"COLOUR": "green", "AWS_ENDPOINT_URL": ""}},

@@ -1,0 +1,367 @@
+"""EventBridge of the local AWS behaves as documented; each test names where."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.integration.conftest import make_function, make_role, policy, receive_all, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.server import LocalAws
+
+SENDER, RECEIVER, THIRD = "333333333311", "333333333312", "333333333313"
+REGION = "eu-west-1"
+DETAIL = {"ModelApprovalStatus": "Approved"}
+
+Fresh = "Callable[[str], str]"
+
+
+def bus_arn(account: str, bus: str) -> str:
+    return f"arn:aws:events:{REGION}:{account}:event-bus/{bus}"
+
+
+class Account:
+    """Buses, rules and queues of one account."""
+
+    def __init__(self, aws: LocalAws, number: str, fresh: Callable[[str], str]) -> None:
+        self.aws, self.number, self.fresh = aws, number, fresh
+        self.events, self.sqs = aws.client("events", number), aws.client("sqs", number)
+
+    def bus(self, *statements: dict[str, Any]) -> str:
+        name = self.fresh("bus")
+        arn = self.events.create_event_bus(Name=name)["EventBusArn"]
+        if statements:
+            full = [{"Sid": f"s{i}", "Resource": arn, **s} for i, s in enumerate(statements)]
+            self.events.put_permission(EventBusName=name, Policy=policy(*full))
+        return name
+
+    def queue(self, *, admits: str | None = "*") -> tuple[str, str]:
+        url = self.sqs.create_queue(QueueName=self.fresh("queue"))["QueueUrl"]
+        arn = f"arn:aws:sqs:{REGION}:{self.number}:{url.rpartition('/')[2]}"
+        if admits:
+            statement = {
+                "Effect": "Allow",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+                "Condition": {"ArnLike": {"aws:SourceArn": admits}},
+            }
+            self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(statement)})
+        return url, arn
+
+    def rule(self, bus: str, target: str, pattern: dict[str, Any], **more: Any) -> str:
+        name = self.fresh("rule")
+        made = self.events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
+        self.events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "t", "Arn": target, **more}])
+        return str(made["RuleArn"])
+
+    def put(self, source: str, bus: str = "default", **more: Any) -> dict[str, Any]:
+        entry = {"Source": source, "DetailType": "Test", "Detail": "{}", "EventBusName": bus, **more}
+        result: dict[str, Any] = self.events.put_events(Entries=[entry])["Entries"][0]
+        return result
+
+    def bodies(self, url: str) -> list[dict[str, Any]]:
+        return [json.loads(message["Body"]) for message in receive_all(self.aws, self.number, url)]
+
+
+@pytest.fixture
+def sender(local_aws: LocalAws, fresh: Callable[[str], str]) -> Account:
+    return Account(local_aws, SENDER, fresh)
+
+
+@pytest.fixture
+def receiver(local_aws: LocalAws, fresh: Callable[[str], str]) -> Account:
+    return Account(local_aws, RECEIVER, fresh)
+
+
+def admit(account: str, **condition: Any) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Principal": {"AWS": account},
+        "Action": "events:PutEvents",
+        **({"Condition": condition} if condition else {}),
+    }
+
+
+def test_the_envelope(sender: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html"""
+    bus, (url, queue) = sender.bus(), sender.queue()
+    sender.rule(bus, queue, {"source": ["mine"]})
+    result = sender.put("mine", bus, Detail=json.dumps(DETAIL), Resources=["arn:aws:s3:::b"], Time=1700000000)
+    (event,) = sender.bodies(url)
+    assert event == {
+        "version": "0",
+        "id": result["EventId"],
+        "detail-type": "Test",
+        "source": "mine",
+        "account": SENDER,
+        "time": "2023-11-14T22:13:20Z",
+        "region": REGION,
+        "resources": ["arn:aws:s3:::b"],
+        "detail": DETAIL,
+    }
+
+
+@pytest.mark.parametrize("with_role", [False, True])
+def test_across_accounts_the_envelope_is_the_senders(
+    sender: Account, receiver: Account, with_role: bool
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html"""
+    bus, (url, queue) = receiver.bus(admit(SENDER)), receiver.queue()
+    receiver.rule(bus, queue, {"account": [SENDER], "source": ["aws.sagemaker"]})
+    source = sender.fresh("g")
+    role = make_role(sender.aws, SENDER, "events.amazonaws.com", ["events:PutEvents"])
+    more = {"RoleArn": role} if with_role else {}
+    sender.rule("default", bus_arn(RECEIVER, bus), {"detail": {"group": [source]}}, **more)
+    given = sender.aws.emit(
+        SENDER, "aws.sagemaker", "SageMaker Model Package State Change", {"group": source}, ["arn:x"]
+    )
+    (event,) = receiver.bodies(url)
+    assert (event["id"], event["account"], event["resources"]) == (given, SENDER, ["arn:x"])
+    assert event["source"] == "aws.sagemaker"
+
+
+def forwarded(
+    sender: Account, receiver: Account, *statements: dict[str, Any], **more: Any
+) -> tuple[Any, Any]:
+    """Forward one event to a bus with this policy; give what arrived and what the dead-letter queue got."""
+    bus, (url, queue) = receiver.bus(*statements), receiver.queue()
+    receiver.rule(bus, queue, {"source": [{"prefix": ""}]})
+    dead_url, dead = sender.queue()
+    source = sender.fresh("source")
+    sender.rule(
+        "default", bus_arn(RECEIVER, bus), {"source": [source]}, DeadLetterConfig={"Arn": dead}, **more
+    )
+    sender.put(source)
+    return receiver.bodies(url), receive_all(sender.aws, SENDER, dead_url)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [],
+        [admit(THIRD)],
+        [admit(SENDER, StringEquals={"events:source": "aws.sagemaker"})],
+        [admit("*", StringEquals={"aws:PrincipalOrgID": "o-somebodyelse"})],
+    ],
+)
+def test_a_bus_refuses_whom_its_policy_does_not_admit(
+    sender: Account, receiver: Account, statements: list[dict[str, Any]]
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-bus-permissions.html, and
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html for the attributes
+    """
+    arrived, dead = forwarded(sender, receiver, *statements)
+    assert arrived == []
+    (message,) = dead
+    attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert attributes["ERROR_CODE"] == "NO_PERMISSIONS"
+    assert attributes["RULE_ARN"].startswith(f"arn:aws:events:{REGION}:{SENDER}:rule/")
+    assert attributes["TARGET_ARN"].startswith(f"arn:aws:events:{REGION}:{RECEIVER}:event-bus/")
+    assert attributes["ERROR_MESSAGE"]
+    assert json.loads(message["Body"])["account"] == SENDER
+
+
+def test_a_bus_admits_an_organization(sender: Account, receiver: Account) -> None:
+    organization = sender.aws.organization
+    arrived, dead = forwarded(sender, receiver, admit("*", StringEquals={"aws:PrincipalOrgID": organization}))
+    assert (len(arrived), dead) == (1, [])
+
+
+def test_a_role_without_the_right_to_put_events(sender: Account, receiver: Account) -> None:
+    role = make_role(sender.aws, SENDER, "events.amazonaws.com", [])
+    arrived, dead = forwarded(sender, receiver, admit(SENDER), RoleArn=role)
+    assert (arrived, len(dead)) == ([], 1)
+
+
+def test_a_role_that_eventbridge_cannot_assume(sender: Account, receiver: Account) -> None:
+    role = make_role(sender.aws, SENDER, "lambda.amazonaws.com", ["events:PutEvents"])
+    arrived, dead = forwarded(sender, receiver, admit(SENDER), RoleArn=role)
+    assert arrived == []
+    assert dead[0]["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "FAILED_TO_ASSUME_ROLE"
+
+
+def test_an_event_crosses_accounts_once(local_aws: LocalAws, sender: Account, receiver: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html"""
+    third = Account(local_aws, THIRD, sender.fresh)
+    last, (url, queue) = third.bus(admit(RECEIVER)), third.queue()
+    third.rule(last, queue, {"source": [{"prefix": ""}]})
+    middle = receiver.bus(admit(SENDER))
+    dead_url, dead = receiver.queue()
+    receiver.rule(middle, bus_arn(THIRD, last), {"source": [{"prefix": ""}]}, DeadLetterConfig={"Arn": dead})
+    source = sender.fresh("source")
+    sender.rule("default", bus_arn(RECEIVER, middle), {"source": [source]})
+    sender.put(source)
+    assert third.bodies(url) == []
+    (message,) = receive_all(local_aws, RECEIVER, dead_url)
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "THIRD_ACCOUNT_HOP_DETECTED"
+
+
+def test_a_disabled_rule_delivers_nothing(sender: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_DisableRule.html"""
+    bus, (url, queue) = sender.bus(), sender.queue()
+    rule = sender.rule(bus, queue, {"source": ["mine"]}).rpartition("/")[2]
+    sender.events.disable_rule(Name=rule, EventBusName=bus)
+    sender.put("mine", bus)
+    assert sender.bodies(url) == []
+    sender.events.enable_rule(Name=rule, EventBusName=bus)
+    sender.put("mine", bus)
+    assert len(sender.bodies(url)) == 1
+
+
+@pytest.mark.parametrize("admits", [None, f"arn:aws:events:{REGION}:{SENDER}:rule/somebody-elses"])
+def test_a_queue_has_to_admit_the_rule(sender: Account, admits: str | None) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions"""
+    bus, (url, queue), (dead_url, dead) = sender.bus(), sender.queue(admits=admits), sender.queue()
+    sender.rule(bus, queue, {"source": ["mine"]}, DeadLetterConfig={"Arn": dead})
+    sender.put("mine", bus)
+    assert sender.bodies(url) == []
+    (message,) = receive_all(sender.aws, SENDER, dead_url)
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+
+
+def test_a_target_that_does_not_exist(sender: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
+    bus, (dead_url, dead) = sender.bus(), sender.queue()
+    gone = f"arn:aws:sqs:{REGION}:{SENDER}:{sender.fresh('gone')}"
+    sender.rule(bus, gone, {"source": ["mine"]}, DeadLetterConfig={"Arn": dead})
+    assert "EventId" in sender.put("mine", bus)
+    (message,) = receive_all(sender.aws, SENDER, dead_url)
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_RESOURCE"
+    assert message["MessageAttributes"]["TARGET_ARN"]["StringValue"] == gone
+
+
+def test_a_dead_letter_queue_needs_a_policy_too(sender: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html#eb-dlq-perms"""
+    bus, (dead_url, dead) = sender.bus(), sender.queue(admits=None)
+    gone = f"arn:aws:sqs:{REGION}:{SENDER}:{sender.fresh('gone')}"
+    sender.rule(bus, gone, {"source": ["mine"]}, DeadLetterConfig={"Arn": dead})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert "EventId" in sender.put("mine", bus)
+    assert receive_all(sender.aws, SENDER, dead_url) == []
+
+
+def test_a_function_as_target(sender: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-lambda-permissions"""
+    code = "def handler(event, context):\n    print('got', event['id'])\n"
+    name = make_function(sender.aws, SENDER, code)
+    arn = f"arn:aws:lambda:{REGION}:{SENDER}:function:{name}"
+    bus, (dead_url, dead) = sender.bus(), sender.queue()
+    rule = sender.rule(bus, arn, {"source": ["mine"]}, DeadLetterConfig={"Arn": dead})
+    sender.put("mine", bus)
+    (message,) = receive_all(sender.aws, SENDER, dead_url)
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+    sender.aws.client("lambda", SENDER).add_permission(
+        FunctionName=name,
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    event_id = sender.put("mine", bus)["EventId"]
+    log = sender.aws.functions.log(name)
+    wait_for(lambda: log.exists() and f"got {event_id}" in log.read_text(), what="the function's log")
+
+
+def test_an_archive_is_replayed(sender: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-replay-archived-event.html"""
+    bus, (url, queue) = sender.bus(), sender.queue()
+    archive = sender.events.create_archive(
+        ArchiveName=sender.fresh("a"), EventSourceArn=bus_arn(SENDER, bus)
+    )["ArchiveArn"]
+    sender.put("mine", bus)
+    sender.rule(bus, queue, {"source": ["mine"]})
+    sender.events.start_replay(
+        ReplayName=sender.fresh("r"),
+        EventSourceArn=archive,
+        EventStartTime=0,
+        EventEndTime=4000000000,
+        Destination={"Arn": bus_arn(SENDER, bus)},
+    )
+    (event,) = sender.bodies(url)
+    assert event["source"] == "mine"
+    assert event["replay-name"].startswith("r-")
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ({"Input": '{"a": 1}'}, {"a": 1}),
+        ({"InputPath": "$.detail"}, DETAIL),
+        (
+            {"InputTransformer": {"InputPathsMap": {"s": "$.source"}, "InputTemplate": '{"from": "<s>"}'}},
+            {"from": "mine"},
+        ),
+    ],
+)
+def test_what_a_target_gets(sender: Account, shape: dict[str, Any], expected: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Target.html"""
+    bus, (url, queue) = sender.bus(), sender.queue()
+    sender.rule(bus, queue, {"source": ["mine"]}, **shape)
+    sender.put("mine", bus, Detail=json.dumps(DETAIL))
+    assert sender.bodies(url) == [expected]
+
+
+class TestPutEvents:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
+
+    def test_a_source_of_aws_is_not_for_callers(self, sender: Account) -> None:
+        """ErrorCode of https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html"""
+        (url, queue) = sender.queue()
+        bus = sender.bus()
+        sender.rule(bus, queue, {"source": [{"prefix": ""}]})
+        assert sender.put("aws.sagemaker", bus)["ErrorCode"] == "NotAuthorizedForSourceException"
+        assert sender.bodies(url) == []
+
+    @pytest.mark.parametrize(
+        ("change", "code"),
+        [
+            ({"Detail": "no json"}, "MalformedDetail"),
+            ({"Detail": "[1]"}, "MalformedDetail"),
+            ({"DetailType": ""}, "InvalidArgument"),
+        ],
+    )
+    def test_an_entry_that_is_wrong_does_not_stop_the_others(
+        self, sender: Account, change: dict[str, Any], code: str
+    ) -> None:
+        good = {"Source": "mine", "DetailType": "Test", "Detail": "{}"}
+        answer = sender.events.put_events(Entries=[{**good, **change}, good])
+        assert answer["FailedEntryCount"] == 1
+        assert answer["Entries"][0]["ErrorCode"] == code
+        assert "EventId" in answer["Entries"][1]
+
+    def test_the_limit_of_size(self, sender: Account) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html"""
+        room = 1024 * 1024 - len("mine") - len("Test") - len('{"x":""}')
+        assert "EventId" in sender.put(
+            "mine", Detail=json.dumps({"x": "a" * (room - 1)}, separators=(",", ":"))
+        )
+        with pytest.raises(ClientError, match="Total size of the entries in the request is over the limit"):
+            sender.put("mine", Detail=json.dumps({"x": "a" * room}, separators=(",", ":")))
+
+    def test_ten_entries_at_most(self, sender: Account) -> None:
+        good = {"Source": "mine", "DetailType": "Test", "Detail": "{}"}
+        with pytest.raises(ClientError, match="ValidationException"):
+            sender.events.put_events(Entries=[good] * 11)
+
+    def test_another_accounts_bus_by_its_arn(self, sender: Account, receiver: Account) -> None:
+        bus, (url, queue) = receiver.bus(admit(SENDER)), receiver.queue()
+        receiver.rule(bus, queue, {"account": [SENDER]})
+        sender.put("mine", bus_arn(RECEIVER, bus))
+        (event,) = receiver.bodies(url)
+        assert event["account"] == SENDER
+
+    def test_another_accounts_bus_without_its_leave(self, sender: Account, receiver: Account) -> None:
+        bus, (url, queue) = receiver.bus(), receiver.queue()
+        receiver.rule(bus, queue, {"account": [SENDER]})
+        with pytest.raises(ClientError, match="AccessDenied"):
+            sender.put("mine", bus_arn(RECEIVER, bus))
+        assert receiver.bodies(url) == []
