@@ -6,15 +6,15 @@ the hub's repositories. How bytes get from one registry to the other is in `oci_
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, TypedDict
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from replicator.aws.failures import translated
 from replicator.aws.oci_image import Outcome, copy_image
 from replicator.aws.oci_registry import Place, Registry
 from replicator.aws.sessions import Sessions, client_config
-from replicator.errors import DENIED_CODES, ErrorCode, PermanentError, RetryableError, retryable
+from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import ImageReference, InvalidIdentifierError, ModelPackageArn
 from replicator.steps import CopyAnswer, CopyResult, ImageCopy, Progress
 
@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/general/latest/gr/ecr.html
 _DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
+
+
+class _Fault(TypedDict):
+    denied: ErrorCode
+    otherwise: ErrorCode
+    advice: str
+
+
+_OWN_FAULT = _Fault(
+    denied=ErrorCode.HUB_ACCESS_DENIED,
+    otherwise=ErrorCode.HUB_REFUSED,
+    advice="Deploy the hub's stack again, then redrive.",
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,7 @@ def mirror_image(
             ErrorCode.INVALID_LOCATION, f"{copy.uri} is not an image: copy-artifact copies it."
         )
     image = readable_image(copy, package, settings)
+    _check_destination(copy.repository, package, settings)
     host = f"{settings.hub_account}.dkr.ecr.{package.region}.{_dns_suffix(package.partition)}"
     spoke = sessions.spoke(package.account, settings.spoke_role_name)
     hub = HubRegistry(sessions.own, package.region, settings)
@@ -120,10 +134,8 @@ class HubRegistry:
 
     def registry(self) -> Registry:
         """Get an endpoint and a token."""
-        try:
+        with translated("getting a token for the hub's registry", **_OWN_FAULT):
             return _registry(_client(self.session, self.region))
-        except (ClientError, BotoCoreError) as error:
-            _raise(error, ErrorCode.HUB_ACCESS_DENIED, "a token for the hub's registry")
 
     def ensure_repository(self, name: str, image: ImageReference) -> None:
         """Make the repository unless it is there; another run may be doing the same.
@@ -137,7 +149,10 @@ class HubRegistry:
             "replicator:source-account": image.account,
             "replicator:source-repository": image.repository,
         }
-        try:
+        with (
+            translated(f"making the repository {name} in the hub's registry", **_OWN_FAULT),
+            suppress(client.exceptions.RepositoryAlreadyExistsException),
+        ):
             client.create_repository(
                 repositoryName=name,
                 imageTagMutability="IMMUTABLE",
@@ -145,18 +160,17 @@ class HubRegistry:
                 encryptionConfiguration={"encryptionType": "KMS", "kmsKey": self.settings.hub_key_arn},
                 tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
-        except client.exceptions.RepositoryAlreadyExistsException:
-            return
-        except (ClientError, BotoCoreError) as error:
-            _raise(error, ErrorCode.HUB_ACCESS_DENIED, f"making the repository {name} in the hub")
 
 
 def _source_registry(spoke: boto3.Session, image: ImageReference, package: ModelPackageArn) -> Registry:
-    try:
-        own = image.account == package.account
+    own = image.account == package.account
+    with translated(
+        f"getting a token for the registry of {image}",
+        denied=ErrorCode.SOURCE_ACCESS_DENIED,
+        otherwise=ErrorCode.SOURCE_ACCESS_DENIED,
+        advice=f"Deploy spoke.yaml in account {package.account} again, then redrive.",
+    ):
         return _registry(_client(spoke, image.region), None if own else image.account)
-    except (ClientError, BotoCoreError) as error:
-        _raise(error, ErrorCode.SOURCE_ACCESS_DENIED, f"a token for the registry of {image}")
 
 
 def _registry(client: ECRClient, account: str | None = None) -> Registry:
@@ -173,22 +187,18 @@ def _client(session: boto3.Session, region: str) -> ECRClient:
     return session.client("ecr", region_name=region, config=client_config())
 
 
+def _check_destination(repository: str, package: ModelPackageArn, settings: CopyImageSettings) -> None:
+    own = f"{settings.namespace}/{package.account}/"
+    if not repository.startswith(own):
+        raise PermanentError(
+            ErrorCode.HUB_REFUSED,
+            f"{package} would be written to the repository {repository}, outside its own {own}*. "
+            "Start its run again from the beginning.",
+        )
+
+
 def _dns_suffix(partition: str) -> str:
     return _DNS_SUFFIXES.get(partition, "amazonaws.com")
-
-
-def _raise(error: ClientError | BotoCoreError, denied: ErrorCode, doing: str) -> NoReturn:
-    if isinstance(error, BotoCoreError):
-        raise RetryableError(ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: {error}") from error
-    code = error.response["Error"]["Code"]
-    said = f"{doing}: AWS says {code}: {error.response['Error'].get('Message', '')}"
-    if may_pass := retryable(code, error.response["ResponseMetadata"].get("HTTPStatusCode")):
-        raise RetryableError(may_pass, said) from error
-    if code in DENIED_CODES:
-        raise PermanentError(denied, f"{said}. Deploy the stack of that account again.") from error
-    raise PermanentError(
-        ErrorCode.HUB_REFUSED if denied is ErrorCode.HUB_ACCESS_DENIED else denied, said
-    ) from error
 
 
 def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnswer:

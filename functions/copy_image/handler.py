@@ -1,0 +1,53 @@
+"""Copies one image of a model package into the hub's registry, as far as the invocation's time goes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from replicator.aws.images import mirror_image
+from replicator.aws.sessions import Sessions
+from replicator.identifiers import ModelPackageArn
+from replicator.observability import logger, metrics, tracer
+from replicator.settings import CopyImageSettings
+from replicator.steps import CopyRequest
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SECONDS_TO_ANSWER = 10
+"""Kept back at the end of an invocation."""
+
+
+@metrics.log_metrics
+@tracer.capture_lambda_handler(capture_response=False)
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer with `replicator.steps.CopyAnswer` for a `replicator.steps.CopyRequest`."""
+    settings = CopyImageSettings.from_environment(os.environ)
+    request = CopyRequest.model_validate(event)
+    arn = ModelPackageArn.parse(request.source_arn)
+    logger.append_keys(source_arn=request.source_arn, image=request.copy_.uri)
+    done = mirror_image(
+        request,
+        settings,
+        Sessions(arn.partition, arn.region),
+        time_left=lambda: context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_ANSWER,
+    )
+    outcome = done.outcome
+    for reason in outcome.left_behind:
+        logger.warning("something that refers to the image was left behind", reason=reason)
+    metrics.add_metric("ImageBytesCopied", MetricUnit.Bytes, outcome.streamed)
+    metrics.add_metric("ImagesCopied", MetricUnit.Count, int(outcome.done and not outcome.already_there))
+    logger.info(
+        "image %s",
+        "already there" if outcome.already_there else "copied" if outcome.done else "copied in part",
+        digest=outcome.digest,
+        bytes_copied=outcome.streamed,
+        bytes_there=outcome.moved,
+        bytes_in_all=outcome.total,
+        referrers=outcome.referrers,
+    )
+    return done.answer.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,210 @@
+"""What the function promises when everything works, when it is repeated, and when it runs out of time."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.images import Blob, build_image, build_index, build_referrer, image_of
+from replicator.aws.oci_copy import mirror_tag
+from replicator.errors import ErrorCode, PermanentError
+from tests.integration.test_copy_image.conftest import HUB, KEY, NAMESPACE, OTHER, REGION, SPOKE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.test_copy_image.conftest import World
+
+DESTINATION = f"{HUB}.dkr.ecr.{REGION}.amazonaws.com/{NAMESPACE}/{SPOKE}/team/scorer"
+IMAGE = build_image({f"opt/{number}": bytes([number]) * 50_000 for number in range(4)}, layers=2)
+
+
+def test_the_answer_names_the_mirror_by_digest(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+
+    answer = world.copy()
+
+    assert answer["done"]
+    assert answer["result"]["destination"] == f"{DESTINATION}@{IMAGE.digest}"
+    assert answer["result"]["bytes"] == IMAGE.size
+    assert answer["result"]["objects"] == 1 + len(IMAGE.blobs)
+    assert answer["result"]["pin"] == answer["result"]["checksum"] == IMAGE.digest
+    assert world.hub_images() == {IMAGE.digest: [mirror_tag(IMAGE.digest)]}
+    [stored] = world.ecr(HUB).batch_get_image(
+        repositoryName=f"{NAMESPACE}/{SPOKE}/team/scorer", imageIds=[{"imageDigest": IMAGE.digest}]
+    )["images"]
+    assert stored["imageManifest"].encode() == IMAGE.manifest.data
+
+
+def test_the_hubs_repository_is_made_as_the_hub_wants_it(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.copy()
+
+    ecr = world.ecr(HUB)
+    [made] = ecr.describe_repositories()["repositories"]
+
+    assert made["repositoryName"] == f"{NAMESPACE}/{SPOKE}/team/scorer"
+    assert made["imageTagMutability"] == "IMMUTABLE"
+    assert made["imageScanningConfiguration"]["scanOnPush"]
+    assert made["encryptionConfiguration"] == {"encryptionType": "KMS", "kmsKey": KEY}
+    tags = {
+        tag["Key"]: tag["Value"]
+        for tag in ecr.list_tags_for_resource(resourceArn=made["repositoryArn"])["tags"]
+    }
+    assert tags["replicator:source-account"] == SPOKE
+    assert tags["replicator:source-repository"] == "team/scorer"
+
+
+def test_an_image_that_is_there_costs_one_request(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.copy(digest=IMAGE.digest)
+    world.registry.log.clear()
+
+    answer = world.copy(digest=IMAGE.digest)
+
+    assert answer["result"]["method"] == "already there"
+    assert answer["result"]["destination"] == f"{DESTINATION}@{IMAGE.digest}"
+    assert [(entry.account, entry.method) for entry in world.registry.log.entries()] == [(HUB, "HEAD")]
+
+
+def test_the_recorded_digest_is_copied_when_the_tag_has_moved_on(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    newer = build_image({"opt/0": b"newer"})
+    world.push(newer, "team/scorer")
+
+    answer = world.copy(digest=IMAGE.digest)
+
+    assert answer["result"]["pin"] == IMAGE.digest
+    assert newer.digest not in world.hub_images()
+
+
+def test_an_index_is_mirrored_with_every_platform(world: World) -> None:
+    index = build_index(
+        [build_image({"arch": name.encode()}, architecture=name) for name in ("amd64", "arm64")]
+    )
+    world.push(index, "team/scorer")
+
+    answer = world.copy()
+
+    assert answer["result"]["pin"] == index.digest
+    assert set(world.hub_images()) == {index.digest, *(child.digest for child in index.children)}
+    assert answer["result"]["bytes"] == index.size
+
+
+def test_what_refers_to_the_image_is_there_before_its_tag(world: World) -> None:
+    attestation = build_referrer(IMAGE, "application/vnd.in-toto+json", b"{}")
+    about_that = build_referrer(attestation, "application/vnd.example.signature", b"signed")
+    cosign = image_of(Blob("application/vnd.oci.image.config.v1+json", b"{}"), [Blob("text/plain", b"s")])
+    world.push(IMAGE, "team/scorer")
+    for referrer in (attestation, about_that):
+        world.push(referrer, "team/scorer", None)
+    world.push(cosign, "team/scorer", f"{IMAGE.digest.replace(':', '-')}.sig")
+
+    world.copy()
+
+    held = world.hub_images()
+    assert set(held) == {IMAGE.digest, attestation.digest, about_that.digest, cosign.digest}
+    assert held[cosign.digest] == [f"{IMAGE.digest.replace(':', '-')}.sig"]
+    puts = [
+        entry.path
+        for entry in world.registry.log.entries(HUB)
+        if "/manifests/" in entry.path and entry.method == "PUT"
+    ]
+    assert puts[-1].endswith(mirror_tag(IMAGE.digest))
+
+
+def test_what_the_hubs_registry_refuses_of_a_signature_is_left_behind(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    attestation = build_referrer(IMAGE, "application/vnd.in-toto+json", b"{}")
+    world.push(IMAGE, "team/scorer")
+    world.push(attestation, "team/scorer", None)
+    refusal = {"errors": [{"code": "UNSUPPORTED", "message": "Invalid parameter at 'ImageManifest'"}]}
+    world.registry.faults.plan(
+        "PUT", f"{SPOKE}/.*/manifests/{attestation.digest}", status=405, body=json.dumps(refusal).encode()
+    )
+
+    answer = world.copy()
+
+    assert answer["done"]
+    assert set(world.hub_images()) == {IMAGE.digest}
+    reasons = [str(vars(record).get("reason")) for record in caplog.records]
+    assert any("Invalid parameter at 'ImageManifest'" in reason for reason in reasons)
+
+
+def test_an_allow_listed_account_lets_the_hub_in_by_its_own_policy(world: World) -> None:
+    world.push(IMAGE, "base/serving", account=OTHER)
+    destination = f"{NAMESPACE}/{SPOKE}/{OTHER}/base/serving"
+
+    def copy() -> dict[str, Any]:
+        return world.copy("base/serving", account=OTHER, image_accounts=OTHER, destination=destination)
+
+    with pytest.raises(PermanentError) as denied:
+        copy()
+    assert denied.value.code is ErrorCode.SOURCE_ACCESS_DENIED
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{SPOKE}:root"},
+        "Action": ["ecr:Batch*", "ecr:Get*"],
+    }
+    world.ecr(OTHER).set_repository_policy(
+        repositoryName="base/serving", policyText=json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    )
+
+    assert copy()["result"]["destination"].endswith(f"/{destination}@{IMAGE.digest}")
+
+
+def test_two_runs_at_once_make_one_mirror(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: world.copy(digest=IMAGE.digest), range(4)))
+    assert {answer["result"]["destination"] for answer in answers} == {f"{DESTINATION}@{IMAGE.digest}"}
+    assert world.hub_images() == {IMAGE.digest: [mirror_tag(IMAGE.digest)]}
+
+
+def running_out(after: int) -> Callable[[], float]:
+    """Give a clock that has time for so many looks at it."""
+    looks = count()
+    return lambda: 900_000 if next(looks) < after else 0
+
+
+def test_it_stops_ahead_of_the_deadline_and_goes_on_where_it_was(world: World) -> None:
+    kind = "application/vnd.oci.image.layer.v1.tar"
+    layers = [Blob(kind, bytes([number]) * 3_000_000) for number in range(8)]
+    image = image_of(Blob("application/vnd.oci.image.config.v1+json", b"{}"), layers)
+    world.push(image, "team/scorer")
+    progress: dict[str, int] | None = None
+    rounds = 0
+    while not (answer := world.copy(progress=progress, milliseconds=running_out(60)))["done"]:
+        assert progress is None or answer["progress"]["moved"] > progress["moved"]
+        progress = answer["progress"]
+        rounds += 1
+    assert rounds >= 2
+    assert answer["result"]["bytes"] == image.size
+    uploads = world.registry.log.count("POST", r"/blobs/uploads/", HUB)
+    assert uploads <= len(image.blobs) + rounds * 3  # three in flight at most when it stops
+
+
+def test_no_progress_in_a_whole_invocation_ends_the_run(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    with pytest.raises(PermanentError) as caught:
+        world.copy(progress={"moved": 0, "total": 1, "objects": 0}, milliseconds=lambda: 0)
+    assert caught.value.code is ErrorCode.NO_PROGRESS
+
+
+def test_memory_does_not_grow_with_the_layer(world: World) -> None:
+    layer = Blob("application/vnd.oci.image.layer.v1.tar", bytes(96 * 1024 * 1024))
+    image = image_of(Blob("application/vnd.oci.image.config.v1+json", b"{}"), [layer])
+    world.push(image, "team/scorer")
+    tracemalloc.start()
+    try:
+        world.copy()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * 1024 * 1024  # both registries included

@@ -1,0 +1,198 @@
+"""What goes wrong with images: a code, a sentence with the image's name, and nothing half-made in the hub."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.images import LAYER, Blob, build_image, build_index, image_of
+from replicator.errors import ErrorCode, PermanentError, RetryableError
+from tests.integration.test_copy_image.conftest import HUB, NAMESPACE, OTHER, SPOKE
+
+if TYPE_CHECKING:
+    from tests.integration.test_copy_image.conftest import World
+
+IMAGE = build_image({f"opt/{number}": bytes([number]) * 50_000 for number in range(4)}, layers=2)
+
+
+def refused(world: World, repository: str = "team/scorer", **more: str) -> PermanentError:
+    with pytest.raises(PermanentError) as caught:
+        world.copy(repository, **more)  # type: ignore[arg-type]
+    assert repository in caught.value.message
+    return caught.value
+
+
+def test_an_image_of_a_stranger_is_not_even_looked_at(world: World) -> None:
+    world.push(IMAGE, "team/scorer", account=OTHER)
+    world.registry.log.clear()
+
+    error = refused(world, account=OTHER)
+
+    assert error.code is ErrorCode.FOREIGN_REGISTRY
+    assert OTHER in error.message
+    assert world.registry.log.entries() == []
+
+
+def test_nothing_is_written_outside_the_spokes_own_repositories(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    error = refused(world, destination=f"{NAMESPACE}/{OTHER}/team/scorer")
+    assert error.code is ErrorCode.HUB_REFUSED
+    assert world.ecr(HUB).describe_repositories()["repositories"] == []
+
+
+def test_a_missing_tag_and_a_missing_repository(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    assert refused(world, tag="2.0").code is ErrorCode.SOURCE_IMAGE_MISSING
+    assert refused(world, "team/nothing").code is ErrorCode.SOURCE_IMAGE_MISSING
+
+
+def test_a_missing_layer(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.faults.plan("GET", r"/blobs/sha256", status=404)
+    assert refused(world).code is ErrorCode.SOURCE_IMAGE_MISSING
+    assert world.hub_images() == {}
+
+
+def test_an_index_that_names_a_missing_image(world: World) -> None:
+    children = [build_image({"a": b"1"}), build_image({"b": b"2"}, architecture="arm64")]
+    index = build_index(children)
+    world.push(index, "team/scorer")
+    world.ecr(SPOKE).batch_delete_image(
+        repositoryName="team/scorer", imageIds=[{"imageDigest": children[1].digest}]
+    )
+    error = refused(world)
+    assert error.code is ErrorCode.SOURCE_IMAGE_MISSING
+    assert children[1].digest in error.message
+    assert index.digest in error.message
+
+
+def test_a_layer_that_may_not_be_distributed(world: World) -> None:
+    foreign = Blob("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", b"windows")
+    world.push(image_of(IMAGE.blobs[0], [foreign]), "team/scorer")
+    error = refused(world)
+    assert error.code is ErrorCode.IMAGE_UNSUPPORTED
+    assert foreign.digest in error.message
+
+
+def test_a_layer_with_other_bytes_leaves_nothing_in_the_hub(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.faults.plan("GET", r"^/starport", corrupt=True)
+    error = refused(world)
+    assert error.code is ErrorCode.DIGEST_MISMATCH
+    assert world.hub_images() == {}
+    # The last piece was held back, so the hub's registry was never told that the layer is complete.
+    assert world.registry.log.count("PUT", r"/blobs/uploads/", HUB) < len(IMAGE.blobs)
+
+
+def test_a_manifest_with_other_bytes(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    other = build_image({"other": b"image"})
+    world.registry.faults.plan(
+        "GET", f"/manifests/{IMAGE.digest}", status=200, body=other.manifest.data,
+        headers={"Content-Type": other.manifest.media_type},
+    )  # fmt: skip
+    assert refused(world).code is ErrorCode.DIGEST_MISMATCH
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_registry_that_answers_html(world: World, method: str) -> None:
+    world.push(IMAGE, "team/scorer")
+    page = b"<html>Please log in</html>"
+    digest = {"headers": {"Content-Type": "text/html"}, "body": page}
+    world.registry.faults.plan(method, r"/team/scorer/manifests/", status=200, **digest)  # type: ignore[arg-type]
+    code = refused(world).code
+    assert code is (ErrorCode.REGISTRY_PROTOCOL if method == "HEAD" else ErrorCode.DIGEST_MISMATCH)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_registry_that_does_not_let_us_in(world: World, status: int) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.faults.plan("GET", r"^/v2/team/scorer/manifests/", status=status)
+    assert refused(world).code is ErrorCode.SOURCE_ACCESS_DENIED
+    world.registry.faults.plan("POST", r"/blobs/uploads/", status=status, times=9)
+    assert refused(world).code is ErrorCode.HUB_ACCESS_DENIED
+
+
+def test_object_storage_that_does_not_let_us_in_is_named(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.faults.plan("GET", r"^/starport", status=403)
+    error = refused(world)
+    assert error.code is ErrorCode.SOURCE_ACCESS_DENIED
+    assert "endpoint policy" in error.message
+
+
+def test_what_the_hubs_registry_says_against_an_image_is_passed_on(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    refusal = {"errors": [{"code": "UNSUPPORTED", "message": "Invalid parameter at 'ImageManifest'"}]}
+    world.registry.faults.plan("PUT", f"{SPOKE}/.*/manifests/", status=405, body=json.dumps(refusal).encode())
+    error = refused(world)
+    assert error.code is ErrorCode.IMAGE_REJECTED
+    assert "Invalid parameter at 'ImageManifest'" in error.message
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("HEAD", r"/manifests/"),
+        ("GET", r"/manifests/sha256"),
+        ("GET", r"/v2/.*/blobs/"),
+        ("GET", r"^/starport"),
+        ("HEAD", r"/blobs/"),
+        ("POST", r"/blobs/uploads/"),
+        ("PUT", r"/blobs/uploads/"),
+        ("PUT", r"/manifests/"),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_request_that_fails_once_is_made_again(world: World, method: str, path: str, status: int) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.log.clear()
+    world.registry.faults.plan(method, path, status=status)
+
+    assert world.copy()["done"]
+
+    assert list(world.hub_images()) == [IMAGE.digest]
+    if "blobs" in path or "starport" in path:
+        # Only the blob that failed is sent again.
+        assert world.registry.log.count("PUT", r"/blobs/uploads/", HUB) <= len(IMAGE.blobs) + 1
+
+
+@pytest.mark.parametrize("fault", ["truncated", "silent"])
+def test_a_broken_line_is_mended(world: World, fault: str) -> None:
+    world.push(IMAGE, "team/scorer")
+    if fault == "truncated":
+        world.registry.faults.plan("GET", r"^/starport", truncate=100, times=2)
+    else:
+        world.registry.faults.plan("PUT", r"/blobs/uploads/", truncate=0, times=2)
+    assert world.copy()["done"]
+    assert list(world.hub_images()) == [IMAGE.digest]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(429, ErrorCode.THROTTLED), (503, ErrorCode.SERVICE_UNAVAILABLE)]
+)
+def test_what_keeps_failing_is_left_to_the_state_machine(world: World, status: int, code: ErrorCode) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.faults.plan("GET", r"^/v2/team/scorer/manifests/", status=status, times=100)
+    with pytest.raises(RetryableError) as caught:
+        world.copy()
+    assert caught.value.code is code
+    assert "team/scorer" in caught.value.message
+
+
+def test_credentials_never_go_to_object_storage(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.log.clear()
+    world.copy()
+    reads = world.registry.log.entries("storage")
+    assert len(reads) == len(IMAGE.blobs)
+    assert not any(entry.authorized for entry in reads)
+    assert {entry.status for entry in reads} == {200}
+
+
+def test_a_layer_of_no_bytes_is_a_layer_too(world: World) -> None:
+    image = image_of(IMAGE.blobs[0], [Blob(LAYER, b"")])
+    world.push(image, "team/scorer")
+    assert world.copy()["result"]["pin"] == image.digest
