@@ -84,6 +84,10 @@ class SageMakerRegistry:
             raise fault
         return self._operations[operation](caller, read_request(operation, body))
 
+    def policy_of(self, arn: str) -> str | None:
+        """Give the resource policy that holds for a group or a version in one: its group's, or None."""
+        return self._store.policy_of(arn)
+
     def throttle(self, operation: str, count: int = 1) -> None:
         """Answer the next ``count`` calls of an operation, from any account, with ``ThrottlingException``."""
         self.fail_next(operation, ServiceError("ThrottlingException", "Rate exceeded"), count)

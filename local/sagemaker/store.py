@@ -95,6 +95,15 @@ class Store:
             and (reference.account, reference.region, reference.name) == (own.account, own.region, own.name)
         ]
 
+    def policy_of(self, arn: str) -> str | None:
+        """Give the policy of the group that an ARN names, or of whose version it is; None without one."""
+        found = Reference.read(arn)
+        if found is None or found.type not in (GROUP, PACKAGE):
+            return None
+        with self.lock:
+            group = self.groups.get(Reference(found.account, found.region, GROUP, found.name))
+        return group.policy if group and (found.type == GROUP or found.version is not None) else None
+
     def replayed(self, key: tuple[str, ...], request: Document, now: datetime) -> str | None:
         """Answer what the same request with the same ClientToken was answered, or None when there was none.
 

@@ -97,11 +97,19 @@ class Reference:
     version: int | None = None
 
     @classmethod
+    def read(cls, arn: str) -> Reference | None:
+        """Read an ARN of SageMaker, or None when it is none."""
+        found = _ARN.fullmatch(arn)
+        if not found:
+            return None
+        version = int(found["version"]) if found["version"] else None
+        return cls(found["account"], found["region"], found["type"], found["name"], version)
+
+    @classmethod
     def parse(cls, text: str, caller: Caller, kind: str) -> Reference:
         """Parse ``name``, ``name/version`` or an ARN; a name is the caller's own resource of type ``kind``."""
-        if found := _ARN.fullmatch(text):
-            version = int(found["version"]) if found["version"] else None
-            return cls(found["account"], found["region"], found["type"], found["name"], version)
+        if found := cls.read(text):
+            return found
         name, _, number = text.partition("/")
         return cls(caller.account, caller.region, kind, name, int(number) if number.isdigit() else None)
 

@@ -162,3 +162,14 @@ def test_groups_of_others_are_discovered(server: Server, client: SageMakerClient
     grant(client, "DescribeModelPackageGroup", resource=GROUP)
     assert found() == [GROUP]
     assert hub.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+
+
+def test_the_policy_can_be_asked_for_by_the_local_iam(server: Server, client: SageMakerClient) -> None:
+    """A group's policy holds for the group and for its versions, and for nothing else."""
+    assert server.registry.policy_of(GROUP) is None
+    grant(client, "DescribeModelPackage")
+    kept = client.get_model_package_group_policy(ModelPackageGroupName="churn")["ResourcePolicy"]
+    assert server.registry.policy_of(GROUP) == kept
+    assert server.registry.policy_of(f"{VERSIONS}/7") == kept
+    for other in (VERSIONS, f"{GROUP}2", f"arn:aws:sagemaker:{REGION}:{SPOKE}:model/churn", "*"):
+        assert server.registry.policy_of(other) is None
