@@ -7,9 +7,9 @@ codes. Missing permissions and missing targets go to the dead-letter queue witho
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda_simple.models import lambda_simple_backends
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from local.events import EventBridge
     from local.server import LocalAws
 
+_LOG = logging.getLogger(__name__)
 _SERVICE = "events.amazonaws.com"
 _ARCHIVE = re.compile(r'"archive-arn":\s*"[^"]*:archive/(?P<id>[^"]+)"')
 
@@ -132,9 +133,8 @@ class Targets:
         queue = _queue(arn) if arn else None
         if queue is None or not self._may(rule, "sqs:SendMessage", queue.queue_arn):
             # EventBridge only counts it: InvocationsFailedToBeSentToDlq, FailedInvocations.
-            lost = f"{failure.code}: {failure.message}"
-            why = f"dead-letter queue {arn} cannot take it" if arn else "the target has no dead-letter queue"
-            warnings.warn(f"{rule.arn} lost event {event['id']}: {lost} {why}", stacklevel=2)
+            why = f"{arn} cannot take it" if arn else "the target has no dead-letter queue"
+            _LOG.warning("%s lost event %s: %s; %s", rule.arn, event["id"], failure.message, why)
             return
         attributes = {
             "RULE_ARN": rule.arn,

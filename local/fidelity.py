@@ -11,6 +11,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from local.iam import IamMiddleware
+from local.s3 import faithful_s3
 from local.sagemaker import Hooks, SageMakerMiddleware, SageMakerRegistry
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def wrap(aws: LocalAws, app: Any, stack: ExitStack, *, enforce_iam: bool) -> Any
         aws.events.emit(account, region, source, kind, detail, about)
 
     aws.registry = SageMakerRegistry(Hooks(emit=emit))
+    aws.s3_rules = stack.enter_context(faithful_s3())
     app = SageMakerMiddleware(app, aws.registry)
     iam = IamMiddleware(app, enforce=enforce_iam, organization=aws.organization)
     aws.authority = iam.authority

@@ -7,8 +7,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 from __future__ import annotations
 
 import json
+import logging
 import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from local.server import LocalAws
 
+_LOG = logging.getLogger(__name__)
 _DEFAULT_CONCURRENCY = 4  # batches at a time; Lambda begins with five and goes far beyond
 
 
@@ -76,7 +77,7 @@ class Poller:
         for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
             asked = self._aws.authority.authorize_role(function.role, action, self._mapping.event_source_arn)
             if not asked.allowed:
-                warnings.warn(f"{function.function_arn} is not fed: {asked.reason}", stacklevel=2)
+                _LOG.warning("%s is not fed: %s", function.function_arn, asked.reason)
                 return False
         return True
 

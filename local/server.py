@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from local.iam import Authority
+    from local.s3_rules import S3Rules
     from local.sagemaker import SageMakerRegistry
 
 _one_at_a_time = threading.Lock()
@@ -76,6 +77,8 @@ class LocalAws:
         Decides on permissions and keeps what it refused.
     registry
         SageMaker's model registry.
+    s3_rules
+        The limits of S3, which tests may lower.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class LocalAws:
         self._enforce_iam = enforce_iam
         self.authority: Authority
         self.registry: SageMakerRegistry
+        self.s3_rules: S3Rules
         self.events = events.EventBridge(self)
         self.queues = queues.Queues(self)
         self.functions = functions.Functions(self, limit=workers)

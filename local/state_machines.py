@@ -12,12 +12,19 @@ from __future__ import annotations
 import importlib
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import moto.stepfunctions.models as models
 from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.api import HistoryEventType, LambdaFunctionFailedEventDetails
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 
 from local.accounts import LocalSession, account_of, service_credentials
 
@@ -32,6 +39,8 @@ _CALLERS = (
         for service in ("aws_sdk", "dynamodb", "events", "sfn", "sns", "sqs", "unsupported")
     ),
 )
+_from_error = StateTaskLambda._from_error
+_start = StepFunctionsParserBackend.start_execution
 # A task may last as long as its function; the engine, not the client, decides about trying again.
 _CONFIG = Config(
     parameter_validation=False, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=960
@@ -61,6 +70,8 @@ class StateMachines:
 
         self._aws.patch(models, "stepfunctions_backends", stepfunctions_parser_backends)
         self._aws.patch(retrier_decl, "time", ScaledTime)
+        self._aws.patch(StateTaskLambda, "_from_error", _lambda_error)
+        self._aws.patch(StepFunctionsParserBackend, "start_execution", _start_execution)
         for name in _CALLERS:
             self._aws.patch(importlib.import_module(name), "boto_client_for", self._client_for)
 
@@ -92,3 +103,29 @@ class StateMachines:
             )
             if not trusted.allowed:
                 raise PermissionError(f"Step Functions cannot assume {role} {trusted.reason}")
+
+
+def _lambda_error(task: Any, env: Any, ex: Exception) -> Any:
+    """Name what Lambda itself answered as Step Functions names it; a function's own errors are moto's matter.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+    """
+    if not isinstance(ex, ClientError):
+        return _from_error(task, env, ex)
+    code = ex.response["Error"]["Code"]
+    known = code in ("TooManyRequestsException", "ServiceException", "ClientExecutionTimeoutException")
+    error = f"Lambda.{code if known else 'AWSLambdaException'}"
+    details = LambdaFunctionFailedEventDetails(error=error, cause=ex.response["Error"]["Message"])
+    return FailureEvent(
+        env=env,
+        error_name=CustomErrorName(error),
+        event_type=HistoryEventType.LambdaFunctionFailed,
+        event_details=EventDetails(lambdaFunctionFailedEventDetails=details),
+    )
+
+
+def _start_execution(
+    backend: Any, state_machine_arn: str, name: str | None = None, *more: Any, **rest: Any
+) -> Any:
+    """Start as moto does, but make up a name where the caller gives none."""
+    return _start(backend, state_machine_arn, name or str(uuid.uuid4()), *more, **rest)
