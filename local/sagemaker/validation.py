@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
-import regex  # type: ignore[import-untyped]
+import regex
 from botocore.utils import parse_timestamp
 
 from local.sagemaker.values import Document, ServiceError, invalid

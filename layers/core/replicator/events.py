@@ -76,6 +76,13 @@ class ModelPackageEvent(Frozen):
     resources: list[str] = []
     detail: ModelPackageDetail
 
+    @property
+    def changed(self) -> datetime | None:
+        """When the package changed, at the latest; None when the event does not say."""
+        if self.time is None:
+            return None
+        return max(self.time, self.detail.last_modified or self.time)
+
     @classmethod
     def from_message(cls, body: str) -> ModelPackageEvent:
         """Read the body of a message. Raises `PermanentError` (``MALFORMED_EVENT``, ``WRONG_SOURCE``)."""

@@ -4,12 +4,16 @@ The protocol, of which both halves are needed: an event adds one to ``wanted`` a
 none is running (single flight); a run notes what ``wanted`` was (``seen``) before it reads the source, and
 lets go of the item only if it still is that, else it goes round again. Without the counter an event that
 lands during a run is lost; without single flight two runs race.
+
+An event about a change that is older than the last reading of the source (``read_at``) is not counted: that
+reading has seen it. So duplicates and stale replays cost one call. A failed item counts every event.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +32,26 @@ class State(StrEnum):
     FAILED = "FAILED"
 
 
+# The times in events have whole seconds, and the clocks of two services differ a little.
+_EVENT_RESOLUTION = timedelta(seconds=1.5)
+
+
+def instant(time: datetime) -> str:
+    """Give a time as the ledger keeps it: UTC, and texts compare as times do."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def seen_after(changed: datetime | None) -> str | None:
+    """Give the time of a reading that surely has seen a change; None when it is not known when it was.
+
+    Parameters
+    ----------
+    changed
+        When the event says that the package changed.
+    """
+    return instant(changed + _EVENT_RESOLUTION) if changed else None
+
+
 class SupersededError(Exception):
     """The item belongs to a later attempt: this execution has no say any more."""
 
@@ -42,6 +66,8 @@ class Entry:
     """Counts the events."""
     seen: int = 0
     """What ``wanted`` was when the current round read the source."""
+    read_at: str | None = None
+    """When it was about to read it."""
     attempt: int = 0
     """Counts the executions."""
     execution_arn: str | None = None
@@ -56,6 +82,15 @@ class Entry:
     written: Written = field(default_factory=Written)
     code: str | None = None
     """Of the last error."""
+
+    def has_seen(self, after: str | None) -> bool:
+        """Tell whether the mirror comes from a reading after a change; ``after`` is from `seen_after`.
+
+        Without a mirror every event counts: the operator's policy may be another one by now.
+        """
+        if after is None or self.hub_arn is None or self.read_at is None:
+            return False
+        return self.read_at >= after
 
     @property
     def known(self) -> Known | None:
@@ -73,6 +108,7 @@ class Entry:
             state=State(item.get("state", State.IDLE)),
             wanted=int(item.get("wanted", 0)),
             seen=int(item.get("seen", 0)),
+            read_at=item.get("read_at"),
             attempt=int(item.get("attempt", 0)),
             execution_arn=item.get("execution_arn"),
             event=item.get("event"),

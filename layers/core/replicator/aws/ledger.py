@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from replicator.aws.sessions import client_config
-from replicator.ledger import Entry, State, SupersededError
+from replicator.errors import ErrorCode, RetryableError
+from replicator.ledger import Entry, State, SupersededError, instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +23,26 @@ if TYPE_CHECKING:
     from replicator.mirror import Written
 
 _CLAIM_TRIES = 5
+_NEVER = "9999"  # later than every time: an event of unknown age has been seen by no reading
+
+
+class Outcome(StrEnum):
+    """What became of an event."""
+
+    CLAIMED = "CLAIMED"
+    """An execution has to be started for it."""
+    COUNTED = "COUNTED"
+    """An execution is running and will go round again."""
+    SEEN = "SEEN"
+    """The source was read after the change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The outcome, and the item as it is now."""
+
+    outcome: Outcome
+    entry: Entry
 
 
 class Ledger:
@@ -44,28 +67,56 @@ class Ledger:
         )
         return _entry(answer["Item"]) if "Item" in answer else None
 
-    def claim(self, source_arn: str, event: str, now: datetime) -> Entry | None:
+    def claim(self, source_arn: str, event: str, now: datetime, after: str | None) -> Claim:
         """Count an event, and claim the item for a new attempt unless one is running.
 
-        Returns the item when an execution has to be started: after a claim, and also when an earlier claim
-        of the running attempt died before its execution was started. None when one is running.
+        Parameters
+        ----------
+        event
+            As intake takes it again.
+        after
+            From `replicator.ledger.seen_after`.
         """
         for _ in range(_CLAIM_TRIES):
-            claimed = self._update(
+            claimed, old = self._update(
                 source_arn,
                 "SET #state = :running, event = :event, claimed_at = :now ADD wanted :one, attempt :one "
                 "REMOVE execution_arn",
-                "attribute_not_exists(#state) OR #state <> :running",
-                {":running": State.RUNNING, ":event": event, ":now": now.isoformat(), ":one": 1},
+                "attribute_not_exists(#state) OR #state = :failed OR "
+                "(#state = :idle AND (attribute_not_exists(hub_arn) OR attribute_not_exists(read_at) "
+                "OR read_at < :after))",
+                {
+                    ":running": State.RUNNING,
+                    ":failed": State.FAILED,
+                    ":idle": State.IDLE,
+                    ":event": event,
+                    ":now": instant(now),
+                    ":one": 1,
+                    ":after": after or _NEVER,
+                },
             )
             if claimed:
-                return claimed
-            counted = self._update(
-                source_arn, "ADD wanted :one", "#state = :running", {":running": State.RUNNING, ":one": 1}
-            )
-            if counted:
-                return None if counted.execution_arn else counted
-        raise RuntimeError(f"the ledger's item of {source_arn} changes hands faster than it can be claimed")
+                return Claim(Outcome.CLAIMED, claimed)
+            if old is None or (old.state is not State.RUNNING and not old.has_seen(after)):
+                continue
+            if not old.has_seen(after):
+                counted, old = self._update(
+                    source_arn, "ADD wanted :one", "#state = :running", {":running": State.RUNNING, ":one": 1}
+                )
+                if counted is None:
+                    continue
+                old = counted
+                outcome = Outcome.COUNTED
+            else:
+                outcome = Outcome.SEEN
+            if old.state is State.RUNNING and old.execution_arn is None:
+                # An earlier claim died before its execution was started.
+                return Claim(Outcome.CLAIMED, old)
+            return Claim(outcome, old)
+        raise RetryableError(
+            ErrorCode.THROTTLED,
+            f"the ledger's item of {source_arn} changes hands faster than it can be claimed",
+        )
 
     def started(self, source_arn: str, attempt: int, execution_arn: str) -> None:
         """Note the execution of an attempt."""
@@ -76,9 +127,9 @@ class Ledger:
             {":arn": execution_arn, ":attempt": attempt, ":running": State.RUNNING},
         )
 
-    def begin_round(self, source_arn: str, attempt: int) -> Entry:
+    def begin_round(self, source_arn: str, attempt: int, now: datetime) -> Entry:
         """Note what is wanted, before the source is read. Raises `SupersededError`."""
-        return self._held(source_arn, attempt, "SET seen = wanted", {})
+        return self._held(source_arn, attempt, "SET seen = wanted, read_at = :now", {":now": instant(now)})
 
     def creating(self, source_arn: str, attempt: int, now: datetime) -> None:
         """Note that a mirror may exist from now on. Raises `SupersededError`."""
@@ -86,7 +137,7 @@ class Ledger:
             source_arn,
             attempt,
             "SET creating_since = if_not_exists(creating_since, :now)",
-            {":now": now.isoformat()},
+            {":now": instant(now)},
         )
 
     def applied(
@@ -112,7 +163,7 @@ class Ledger:
                 ":locations": dict(locations),
                 ":written": dict(written.members),
                 ":approval": written.source_approval,
-                ":now": now.isoformat(),
+                ":now": instant(now),
             },
         )
 
@@ -122,7 +173,7 @@ class Ledger:
             source_arn,
             attempt,
             "SET #state = :to, finished_at = :now REMOVE code, reason",
-            {":to": State.IDLE, ":now": now.isoformat()},
+            {":to": State.IDLE, ":now": instant(now)},
         )
 
     def fail(self, source_arn: str, attempt: int, code: str, reason: str, now: datetime) -> bool:
@@ -131,15 +182,15 @@ class Ledger:
             source_arn,
             attempt,
             "SET #state = :to, finished_at = :now, code = :code, reason = :reason",
-            {":to": State.FAILED, ":now": now.isoformat(), ":code": code, ":reason": reason},
+            {":to": State.FAILED, ":now": instant(now), ":code": code, ":reason": reason},
         )
 
     def _let_go(self, source_arn: str, attempt: int, expression: str, values: dict[str, Any]) -> bool:
         running = {":running": State.RUNNING, ":attempt": attempt}
         condition = "attempt = :attempt AND #state = :running AND wanted = seen"
-        if self._update(source_arn, expression, condition, values | running):
+        done, entry = self._update(source_arn, expression, condition, values | running)
+        if done:
             return True
-        entry = self.get(source_arn)
         if entry is None or entry.attempt != attempt:
             raise SupersededError(f"{source_arn} is at another attempt than {attempt}")
         # Done before, by a call whose answer was lost.
@@ -147,7 +198,7 @@ class Ledger:
 
     def _held(self, source_arn: str, attempt: int, expression: str, values: dict[str, Any]) -> Entry:
         running = {":running": State.RUNNING, ":attempt": attempt}
-        entry = self._update(
+        entry, _ = self._update(
             source_arn, expression, "attempt = :attempt AND #state = :running", values | running
         )
         if entry is None:
@@ -156,8 +207,8 @@ class Ledger:
 
     def _update(
         self, source_arn: str, expression: str, condition: str, values: Mapping[str, Any]
-    ) -> Entry | None:
-        """Write under a condition; None when it does not hold."""
+    ) -> tuple[Entry | None, Entry | None]:
+        """Write under a condition; give the new item, or None and the item for which it does not hold."""
         serialize = TypeSerializer().serialize
         try:
             answer = self._client.update_item(
@@ -169,13 +220,15 @@ class Ledger:
                     key: serialize(str(v) if isinstance(v, State) else v) for key, v in values.items()
                 },
                 ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 ExpressionAttributeNames={"#state": "state"},  # a reserved word
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return None
-            raise
-        return _entry(answer["Attributes"])
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            old: Mapping[str, Any] | None = error.response.get("Item")  # type: ignore[assignment]
+            return None, _entry(old) if old else None
+        return _entry(answer["Attributes"]), None
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from replicator import provenance
 from replicator.aws.failures import translated
 from replicator.aws.sessions import client_config
+from replicator.constraints import violations
 from replicator.errors import ErrorCode, PermanentError
 
 if TYPE_CHECKING:
@@ -109,14 +110,25 @@ class Registry:
     def create(self, request: Mapping[str, Any]) -> str:
         """Create a model package and give its ARN."""
         doing = f"creating the mirror in {request['ModelPackageGroupName']}"
+        self._check("CreateModelPackage", doing, request)
         with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
             return self._client.create_model_package(**request)["ModelPackageArn"]
 
     def update(self, arn: str, request: Mapping[str, Any]) -> None:
         """Update a model package."""
         doing = f"updating {arn} ({', '.join(sorted(request))})"
+        self._check("UpdateModelPackage", doing, {"ModelPackageArn": arn, **request})
         with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
             self._client.update_model_package(ModelPackageArn=arn, **request)
+
+    def _check(self, operation: str, doing: str, request: Mapping[str, Any]) -> None:
+        shape = self._client.meta.service_model.operation_model(operation).input_shape
+        if problems := list(violations(shape, request)):
+            raise PermanentError(
+                ErrorCode.LIMIT_EXCEEDED,
+                f"{doing}: SageMaker would not take it: {'; '.join(problems)}. Shorten it in the spoke, or at "
+                "the start of the names in the hub's stack.",
+            )
 
     def find_mirror(self, group: str, source_arn: ModelPackageArn, since: datetime) -> str | None:
         """Look for a mirror that an earlier attempt made and could not note any more.

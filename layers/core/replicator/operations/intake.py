@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from replicator.aws.failures import translated
+from replicator.aws.ledger import Outcome
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent, admit
-from replicator.ledger import execution_name
+from replicator.ledger import execution_name, seen_after
 from replicator.operations import dead_letters
 from replicator.steps import RunInput
 
@@ -30,7 +31,8 @@ class Taken:
 
     source_arn: str | None
     outcome: str
-    """``started``, ``counted`` (a run is on, and will go round again), or ``rejected``."""
+    """``started``; ``counted``: a run is on, and will go round again; ``seen``: the source was read after the
+    change that the event is about; or ``rejected``."""
     code: ErrorCode | None = None
     reason: str | None = None
 
@@ -79,9 +81,11 @@ class Intake:
         with translated(
             f"taking in {source_arn}", denied=ErrorCode.HUB_ACCESS_DENIED, otherwise=ErrorCode.HUB_REFUSED
         ):
-            entry = self.ledger.claim(source_arn, event.to_message(), now)
-            if entry is None:
-                return Taken(source_arn, "counted")
+            after = seen_after(event.changed)
+            claim = self.ledger.claim(source_arn, event.to_message(), now, after)
+            if claim.outcome is not Outcome.CLAIMED:
+                return Taken(source_arn, claim.outcome.lower())
+            entry = claim.entry
             try:
                 execution = self.states.start_execution(
                     stateMachineArn=self.settings.state_machine_arn,

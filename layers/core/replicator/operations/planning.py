@@ -45,7 +45,7 @@ class Planning:
         """Plan a round. Raises `PermanentError` for a source that is not there."""
         try:
             # Before the source is read: what comes later is seen as a change of the counter.
-            entry = self.ledger.begin_round(str(arn), attempt)
+            entry = self.ledger.begin_round(str(arn), attempt, self.now())
         except SupersededError as error:
             return PlanAnswer(action=Action.NOTHING, reason=str(error), wanted=0)
         source = read_source(arn, self.spoke)
