@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -140,12 +141,17 @@ def _translated(
 
 
 def _substitute(properties: dict[str, Any]) -> None:
-    """Do for a state machine what CloudFormation does with ``DefinitionSubstitutions``."""
+    """Do for a state machine what CloudFormation does with ``DefinitionSubstitutions``.
+
+    By Fn::Join: moto's Fn::Sub takes the context object's ``$$`` for an escaped ``$``.
+    """
     definition = properties["DefinitionString"]
-    text = definition["Fn::Join"][1] if isinstance(definition, dict) else [definition]
-    properties["DefinitionString"] = {
-        "Fn::Sub": ["\n".join(text), properties.pop("DefinitionSubstitutions", {})]
-    }
+    text = "\n".join(definition["Fn::Join"][1]) if isinstance(definition, dict) else definition
+    values = properties.pop("DefinitionSubstitutions", {})
+    # Joined, not Fn::Sub: moto's would take "$$", by which ASL names the context object, for one "$".
+    parts = re.split(r"\$\{(\w+)\}", text)
+    known = [values.get(part, f"${{{part}}}") if i % 2 else part for i, part in enumerate(parts)]
+    properties["DefinitionString"] = {"Fn::Join": ["", known]}
 
 
 def _package(aws: LocalAws, account: str, folder: Path, template: dict[str, Any]) -> None:

@@ -10,7 +10,10 @@ import json
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from local.ecr import LocalRegistry
+from local.ecr import install as install_ecr
 from local.iam import IamMiddleware
+from local.lookups import Lookups
 from local.s3 import faithful_s3
 from local.sagemaker import Hooks, SageMakerMiddleware, SageMakerRegistry
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import ExitStack
 
+    from local.ecr.tokens import Caller
     from local.server import LocalAws
 
 
@@ -29,12 +33,34 @@ def wrap(aws: LocalAws, app: Any, stack: ExitStack, *, enforce_iam: bool) -> Any
     ) -> None:
         aws.events.emit(account, region, source, kind, detail, about)
 
-    aws.registry = SageMakerRegistry(Hooks(emit=emit))
+    lookups = Lookups(aws)
+    aws.registry = SageMakerRegistry(
+        Hooks(emit=emit, resolve_image=lookups.resolve_image, exists=lookups.exists)
+    )
     aws.s3_rules = stack.enter_context(faithful_s3())
     app = SageMakerMiddleware(app, aws.registry)
-    iam = IamMiddleware(app, enforce=enforce_iam, organization=aws.organization)
+    iam = IamMiddleware(
+        app,
+        enforce=enforce_iam,
+        organization=aws.organization,
+        resource_policies={"sagemaker": aws.registry.policy_of},
+    )
     aws.authority = iam.authority
+    aws.images = _images(aws, stack)
     return Faults(iam, aws)
+
+
+def _images(aws: LocalAws, stack: ExitStack) -> LocalRegistry:
+    """Serve the registries of all accounts, one port each, by the decisions of IAM."""
+
+    def authorize(caller: Caller, action: str, arn: str) -> bool:
+        return aws.authority.authorize(caller.access_key, action, arn).allowed
+
+    registry = LocalRegistry(aws.root / "images", authorize)
+    registry.start(aws.host)
+    stack.callback(registry.stop)
+    install_ecr(registry, aws.patch)
+    return registry
 
 
 class Faults:

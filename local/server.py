@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from local.ecr import LocalRegistry
     from local.iam import Authority
     from local.s3_rules import S3Rules
     from local.sagemaker import SageMakerRegistry
@@ -77,6 +78,8 @@ class LocalAws:
         Decides on permissions and keeps what it refused.
     registry
         SageMaker's model registry.
+    images
+        The registries' endpoints of Amazon ECR.
     s3_rules
         The limits of S3, which tests may lower.
     """
@@ -106,6 +109,7 @@ class LocalAws:
         self.authority: Authority
         self.registry: SageMakerRegistry
         self.s3_rules: S3Rules
+        self.images: LocalRegistry
         self.events = events.EventBridge(self)
         self.queues = queues.Queues(self)
         self.functions = functions.Functions(self, limit=workers)

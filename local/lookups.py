@@ -1,0 +1,62 @@
+"""What SageMaker looks up when a model package is registered: are the artifacts there, which image is it.
+
+It looks with the caller's permissions in the real service; here with those of the caller's account.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import ClientError
+from moto.iam.models import iam_backends
+
+if TYPE_CHECKING:
+    from local.server import LocalAws
+
+# Local to this room on purpose: what ships has its own parser, and must not be tested against itself.
+_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/(?P<repository>[^:@]+)"
+    r"(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_OBJECT = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*)")
+
+
+class Lookups:
+    """Answers the hooks of the local model registry."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self._aws = aws
+
+    def resolve_image(self, account: str, region: str, image: str) -> str | None:
+        """Give the digest of an image, or None when nobody here has it."""
+        found = _IMAGE.fullmatch(image)
+        if found is None:
+            return None
+        wanted = (
+            {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"] or "latest"}
+        )
+        try:
+            answer = self._aws.client("ecr", found["account"]).describe_images(
+                repositoryName=found["repository"], imageIds=[wanted]
+            )
+        except ClientError:
+            return None
+        return str(answer["imageDetails"][0]["imageDigest"])
+
+    def exists(self, account: str, region: str, kind: Literal["artifact", "image"], location: str) -> bool:
+        """Tell whether an artifact or image is there. Images of accounts that are not local are AWS's own."""
+        if kind == "image":
+            found = _IMAGE.fullmatch(location)
+            local = found is not None and found["account"] in iam_backends
+            return not local or self.resolve_image(account, region, location) is not None
+        where = _OBJECT.fullmatch(location)
+        if where is None:
+            return False
+        try:
+            listed = self._aws.client("s3", account).list_objects_v2(
+                Bucket=where["bucket"], Prefix=where["key"], MaxKeys=1
+            )
+        except ClientError:
+            return False
+        return bool(listed.get("Contents"))
