@@ -82,7 +82,7 @@ class Hooks:
 
 _ARN = re.compile(
     r"arn:(?P<partition>aws[a-z\-]*):sagemaker:(?P<region>[a-z0-9\-]*):(?P<account>[0-9]{12})"
-    r":(?P<type>[a-z\-]*)/(?P<name>[^/]+)(?:/(?P<version>[0-9]{1,9}))?"
+    r":(?P<type>[a-z\-]*)/(?P<name>[^/]+)(?:/(?P<version>[1-9][0-9]{0,8}))?"
 )
 
 
@@ -110,8 +110,8 @@ class Reference:
         """Parse ``name``, ``name/version`` or an ARN; a name is the caller's own resource of type ``kind``."""
         if found := cls.read(text):
             return found
-        name, _, number = text.partition("/")
-        return cls(caller.account, caller.region, kind, name, int(number) if number.isdigit() else None)
+        own = f"arn:{caller.partition}:sagemaker:{caller.region}:{caller.account}:{kind}/{text}"
+        return cls.read(own) or cls(caller.account, caller.region, kind, text)
 
     @property
     def arn(self) -> str:

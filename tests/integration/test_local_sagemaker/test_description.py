@@ -165,6 +165,8 @@ def test_a_version_can_be_named_without_its_arn(client: SageMakerClient) -> None
     """Model: the pattern of VersionedArnOrName allows ``name/version`` (inferred)."""
     arn = register(client)
     assert client.describe_model_package(ModelPackageName="churn/1")["ModelPackageArn"] == arn
+    for other in ("churn/01", f"{arn}/1", arn.replace(":model-package/churn/1", ":model-package/churn/01")):
+        assert refusal(client.describe_model_package, ModelPackageName=other)[0] == "ValidationException"
 
 
 def test_accounts_and_regions_are_apart(server: Server, client: SageMakerClient) -> None:
