@@ -199,6 +199,7 @@ def test_layers_that_come_by_the_api_are_served_by_the_endpoint(world: World) ->
     assert urllib3.request("GET", place).data == IMAGE.blobs[1].data
 
 
+@pytest.mark.filterwarnings("ignore:.*AccessDeniedException does not match an error shape")
 def test_another_account_gets_in_by_the_repositorys_policy_alone(world: World) -> None:
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html
     world.push(IMAGE, NAME)

@@ -12,6 +12,8 @@ import pytest
 
 from local.images import Blob, build_image, build_index, build_referrer, image_of
 from replicator.aws.oci_copy import mirror_tag
+from replicator.aws.oci_image import copy_image
+from replicator.aws.oci_registry import Place, Registry
 from replicator.errors import ErrorCode, PermanentError
 from tests.integration.test_copy_image.conftest import HUB, KEY, NAMESPACE, OTHER, REGION, SPOKE
 
@@ -188,6 +190,29 @@ def test_it_stops_ahead_of_the_deadline_and_goes_on_where_it_was(world: World) -
     assert answer["result"]["bytes"] == image.size
     uploads = world.registry.log.count("POST", r"/blobs/uploads/", HUB)
     assert uploads <= len(image.blobs) + rounds * 3  # three in flight at most when it stops
+
+
+def test_the_biggest_layer_goes_first(world: World) -> None:
+    kind = "application/vnd.oci.image.layer.v1.tar"
+    layers = [Blob(kind, bytes([size]) * size * 1000) for size in (2, 9, 1, 5)]
+    image = image_of(Blob("application/vnd.oci.image.config.v1+json", b"{}"), layers)
+    world.push(image, "team/scorer")
+    world.ecr(HUB).create_repository(repositoryName="mirror")
+
+    copy_image(
+        Place(Registry(*world.login(SPOKE)), "team/scorer"),
+        Place(Registry(*world.login(HUB)), "mirror"),
+        "1.0",
+        streams=1,
+    )
+
+    read = [
+        entry.path
+        for entry in world.registry.log.entries(SPOKE)
+        if entry.method == "GET" and "/blobs/" in entry.path
+    ]
+    by_size = sorted(image.blobs, key=lambda blob: len(blob.data), reverse=True)
+    assert [path.rpartition("/")[2] for path in read] == [blob.digest for blob in by_size]
 
 
 def test_no_progress_in_a_whole_invocation_ends_the_run(world: World) -> None:

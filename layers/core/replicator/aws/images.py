@@ -89,7 +89,7 @@ def mirror_image(
     _check_destination(copy.repository, package, settings)
     host = f"{settings.hub_account}.dkr.ecr.{package.region}.{_dns_suffix(package.partition)}"
     spoke = sessions.spoke(package.account, settings.spoke_role_name)
-    hub = HubRegistry(sessions.own, package.region, settings)
+    hub = HubRegistry(_client(sessions.own, package.region), settings)
     outcome = copy_image(
         Place(_source_registry(spoke, image, package), image.repository, f"{image.host}/{image.repository}"),
         Place(hub.registry(), copy.repository, f"{host}/{copy.repository}"),
@@ -128,14 +128,13 @@ def readable_image(copy: ImageCopy, package: ModelPackageArn, settings: CopyImag
 class HubRegistry:
     """The hub's own registry, with the function's own credentials."""
 
-    session: boto3.Session
-    region: str
+    client: ECRClient
     settings: CopyImageSettings
 
     def registry(self) -> Registry:
         """Get an endpoint and a token."""
         with translated("getting a token for the hub's registry", **_OWN_FAULT):
-            return _registry(_client(self.session, self.region))
+            return _registry(self.client)
 
     def ensure_repository(self, name: str, image: ImageReference) -> None:
         """Make the repository unless it is there; another run may be doing the same.
@@ -143,7 +142,6 @@ class HubRegistry:
         Tags are immutable because a mirror does not change; images are scanned as they come; layers are
         encrypted with the hub's key. Tags on the repository tell where its images come from.
         """
-        client = _client(self.session, self.region)
         tags = {
             "replicator:namespace": self.settings.namespace,
             "replicator:source-account": image.account,
@@ -151,9 +149,9 @@ class HubRegistry:
         }
         with (
             translated(f"making the repository {name} in the hub's registry", **_OWN_FAULT),
-            suppress(client.exceptions.RepositoryAlreadyExistsException),
+            suppress(self.client.exceptions.RepositoryAlreadyExistsException),
         ):
-            client.create_repository(
+            self.client.create_repository(
                 repositoryName=name,
                 imageTagMutability="IMMUTABLE",
                 imageScanningConfiguration={"scanOnPush": True},

@@ -22,10 +22,9 @@ from replicator.aws.oci_registry import Place, Repository, Side
 from replicator.errors import ErrorCode, PermanentError
 
 if TYPE_CHECKING:
-    import http.client
     from collections.abc import Callable, Iterable, Iterator
 
-    from replicator.aws.oci_http import Answer
+    from replicator.aws.oci_http import Answer, Incoming
     from replicator.aws.oci_manifest import Descriptor, Manifest
 
 STREAMS = 3
@@ -197,22 +196,20 @@ class Copier:
         if self.hub.has_blob(blob):
             return 0
         # The source first: when it fails, no upload session is left behind.
-        with self.source.open_blob(blob) as response:
-            self._check_length(response, blob)
+        with self.source.open_blob(blob) as incoming:
+            self._check_length(incoming, blob)
             session = self.hub.begin_upload(blob)
             if session is None:
                 return 0
-            self.hub.upload(session, blob, self._verified(response, blob, buffer))
+            self.hub.upload(session, blob, self._verified(incoming, blob, buffer))
         return blob.size
 
-    def _verified(
-        self, response: http.client.HTTPResponse, blob: Descriptor, buffer: memoryview
-    ) -> Iterator[memoryview]:
+    def _verified(self, incoming: Incoming, blob: Descriptor, buffer: memoryview) -> Iterator[memoryview]:
         """Give a blob's bytes, the last piece only when the digest of all of them is right."""
         hasher = hashlib.sha256()
         left = blob.size
         while left:
-            count = self.source.connections.read_into(response, buffer[: min(left, len(buffer))])
+            count = incoming.read_into(buffer[: min(left, len(buffer))])
             if count == 0:
                 raise TransientError(
                     ErrorCode.SERVICE_UNAVAILABLE,
@@ -224,8 +221,8 @@ class Copier:
                 raise self._mismatch(blob, "it came with other bytes")
             yield buffer[:count]
 
-    def _check_length(self, response: http.client.HTTPResponse, blob: Descriptor) -> None:
-        length = response.headers.get("Content-Length")
+    def _check_length(self, incoming: Incoming, blob: Descriptor) -> None:
+        length = incoming.response.headers.get("Content-Length")
         if length is not None and length != str(blob.size):
             raise self._mismatch(blob, f"the manifest says {blob.size} bytes, the registry {length}")
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from replicator.errors import ErrorCode, RetryableError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 BUFFER_BYTES = 1024 * 1024
@@ -116,6 +117,33 @@ class Answer:
     url: str
 
 
+@dataclass
+class Incoming:
+    """An answer whose body is still to be read."""
+
+    response: http.client.HTTPResponse
+    _socket: socket.socket
+    _budget: Budget
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` as far as the body goes, and tell how far that is: 0 at its end."""
+        self._socket.settimeout(self._budget.seconds(IO_SECONDS))
+        try:
+            return self.response.readinto(buffer)
+        except BROKEN as error:
+            raise TransientError(ErrorCode.SERVICE_UNAVAILABLE, f"the download broke off: {error}") from error
+
+    def read(self, most: int) -> bytes:
+        """Read a small body whole."""
+        self._socket.settimeout(self._budget.seconds(IO_SECONDS))
+        return self.response.read(most)
+
+    def answer(self, body: bytes, url: str) -> Answer:
+        """Give the answer with the body that was read of it."""
+        headers = {name.lower(): value for name, value in self.response.getheaders()}
+        return Answer(self.response.status, headers, body, url)
+
+
 Origin = tuple[str, str, int]
 BROKEN = (http.client.HTTPException, OSError)
 
@@ -137,20 +165,26 @@ class Connections:
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """Make a request whose body and answer are small. Raises `TransientError` when the line breaks."""
-        with self.open(method, url, headers, body) as response:
-            text = b"" if method == "HEAD" else response.read(MOST_TEXT_BYTES)
-            return _answer(response, text, url)
+        with self.open(method, url, headers, body) as incoming:
+            return incoming.answer(incoming.read(MOST_TEXT_BYTES), url)
 
     @contextmanager
     def open(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Iterator[Incoming]:
         """Make a request and give the answer with its body still to be read."""
         with self._connection(url) as (connection, kept):
-            response = self._start(connection, kept, method, url, headers, body)
-            yield response
+            try:
+                incoming = self._send(connection, method, url, headers, body)
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                # The server closed a kept connection while it was idle: that says nothing about the request.
+                if not kept:
+                    raise
+                connection.close()
+                incoming = self._send(connection, method, url, headers, body)
+            yield incoming
             # What a caller does not read would be taken for the next answer.
-            if not response.isclosed():
+            if not incoming.response.isclosed():
                 connection.close()
 
     def upload(
@@ -168,18 +202,9 @@ class Connections:
                     self._limit(connection, IO_SECONDS)
                     connection.send(chunk)
             self._limit(connection, COMMIT_SECONDS)
-            response = connection.getresponse()
-            text = response.read(MOST_TEXT_BYTES)
-            return _answer(response, text, url)
-
-    def read_into(self, response: http.client.HTTPResponse, buffer: memoryview) -> int:
-        """Fill ``buffer`` as far as the answer goes, and tell how far that is."""
-        # Raises when the copy is to stop; the wait itself is bounded by the connection's time-out.
-        self.budget.seconds(IO_SECONDS)
-        try:
-            return response.readinto(buffer)
-        except BROKEN as error:
-            raise TransientError(ErrorCode.SERVICE_UNAVAILABLE, f"the download broke off: {error}") from error
+            line = connection.sock
+            incoming = Incoming(connection.getresponse(), line, self.budget)
+            return incoming.answer(incoming.read(MOST_TEXT_BYTES), url)
 
     def close(self) -> None:
         """Close what is idle."""
@@ -189,25 +214,18 @@ class Connections:
                     connection.close()
             self._idle.clear()
 
-    def _start(
+    def _send(
         self,
         connection: http.client.HTTPConnection,
-        kept: bool,
         method: str,
         url: str,
         headers: Mapping[str, str],
         body: bytes | None,
-    ) -> http.client.HTTPResponse:
-        try:
-            connection.request(method, _target(url), body=body, headers=dict(headers))
-            return connection.getresponse()
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            # The server closed a kept connection while it was idle: that says nothing about the request.
-            if not kept:
-                raise
-            connection.close()
-            connection.request(method, _target(url), body=body, headers=dict(headers))
-            return connection.getresponse()
+    ) -> Incoming:
+        connection.request(method, _target(url), body=body, headers=dict(headers))
+        # The connection forgets its socket when the answer says that it is the last one on it.
+        line = connection.sock
+        return Incoming(connection.getresponse(), line, self.budget)
 
     @contextmanager
     def _connection(self, url: str) -> Iterator[tuple[http.client.HTTPConnection, bool]]:
@@ -250,11 +268,6 @@ def retry_after(answer: Answer) -> float:
     """Tell how many seconds the server asks to wait, a minute at most; 0 when it does not say."""
     text = answer.headers.get("retry-after", "")
     return min(float(text), 60.0) if text.isdecimal() else 0.0
-
-
-def _answer(response: http.client.HTTPResponse, body: bytes, url: str) -> Answer:
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, body, url)
 
 
 def _target(url: str) -> str:

@@ -78,7 +78,7 @@ def read_manifest(raw: bytes, content_type: str, image: str) -> Manifest:
         hold such an image.
     """
     document = _json_object(raw, content_type, image)
-    media_type = document.get("mediaType") or content_type.partition(";")[0].strip()
+    media_type = _text(document.get("mediaType")) or content_type.partition(";")[0].strip()
     if document.get("schemaVersion") == 1:
         raise _unsupported(image, "it has a Docker schema 1 manifest; build and push it again")
     if len(raw) > MOST_MANIFEST_BYTES:
@@ -124,10 +124,14 @@ def _entries(document: dict[str, Any], member: str, image: str) -> list[Any]:
     return entries
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _descriptor(entry: Any, image: str) -> Descriptor:
     try:
         digest, size = entry["digest"], entry["size"]
-        media_type = entry.get("mediaType") or ""
+        media_type = _text(entry.get("mediaType"))
         fits = isinstance(size, int) and size >= 0 and isinstance(digest, str)
     except (TypeError, KeyError, AttributeError):
         fits = False

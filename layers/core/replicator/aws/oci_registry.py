@@ -17,10 +17,9 @@ from replicator.aws.oci_manifest import ACCEPT, Descriptor, Manifest, digest_of,
 from replicator.errors import ErrorCode, PermanentError
 
 if TYPE_CHECKING:
-    import http.client
     from collections.abc import Iterable, Iterator
 
-    from replicator.aws.oci_http import Connections
+    from replicator.aws.oci_http import Connections, Incoming
 
 MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -129,16 +128,15 @@ class Repository:
         return answer.status == 200
 
     @contextmanager
-    def open_blob(self, blob: Descriptor) -> Iterator[http.client.HTTPResponse]:
+    def open_blob(self, blob: Descriptor) -> Iterator[Incoming]:
         """Open a blob for reading, wherever the registry keeps it."""
         url = self._url(f"blobs/{blob.digest}")
         for _ in range(MOST_REDIRECTS):
-            with self.connections.open("GET", url, self._headers(url, {})) as response:
-                if response.status == 200:
-                    yield response
+            with self.connections.open("GET", url, self._headers(url, {})) as incoming:
+                if incoming.response.status == 200:
+                    yield incoming
                     return
-                headers = {name.lower(): value for name, value in response.getheaders()}
-                answer = Answer(response.status, headers, response.read(64 * 1024), url)
+                answer = incoming.answer(incoming.read(64 * 1024), url)
             if answer.status not in _REDIRECTS or "location" not in answer.headers:
                 raise self.failure(answer, f"reading {blob.digest} from {self.place.name}")
             url = self._follow(url, answer.headers["location"])
