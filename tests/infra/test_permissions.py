@@ -40,8 +40,8 @@ ON_EVERYTHING = {
     **{
         ("s3-copy", f"s3:{action}"): "any bucket of the one account that the session is tagged with"
         for action in (
-            "GetObject", "GetObjectVersion", "GetObjectAttributes", "GetObjectVersionAttributes",
-            "GetObjectTagging", "GetObjectVersionTagging", "ListBucket", "ListBucketVersions",
+            "GetObject", "GetObjectVersion", "GetObjectTagging", "GetObjectVersionTagging", "ListBucket",
+            "ListBucketVersions",
         )
     },
 }  # fmt: skip

@@ -1,0 +1,36 @@
+"""What docs/deploy.md says of parameters and policies is what the templates have."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.infra import stacks
+
+DEPLOY = (stacks.ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+TABLE = re.compile(r"^\| `(?P<name>\w+)` \| (?:`(?P<default>[^`]*)`)? ?\|", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("template", "section"), [("template.yaml", "## 1. The hub"), ("spoke.yaml", "## 2. A spoke")]
+)
+def test_every_parameter_is_listed_with_its_default(template: str, section: str) -> None:
+    text = DEPLOY.partition(section)[2].partition("\n## ")[0]
+    listed = {found["name"]: found["default"] or "" for found in TABLE.finditer(text)}
+    parameters = stacks.source(template)["Parameters"]
+    assert listed == {name: str(body.get("Default", "")) for name, body in parameters.items()}
+
+
+def test_the_statements_for_a_bucket_of_its_own_are_those_of_the_stack() -> None:
+    objects, buckets, key = (
+        json.loads(each)
+        for block in re.findall(r"```json\n(.*?)```", DEPLOY, re.DOTALL)
+        for each in re.split(r"(?<=^\}),\n", block, flags=re.MULTILINE)
+    )
+    policy = stacks.spoke(PolicyBucket="my-models").of_type("AWS::S3::BucketPolicy")["ArtifactBucketPolicy"]
+    made = policy["PolicyDocument"]["Statement"]
+    assert [objects, buckets] == made
+    assert key["Condition"]["ArnEquals"] == objects["Condition"]["ArnEquals"]
+    assert key["Principal"] == objects["Principal"]
