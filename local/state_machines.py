@@ -20,9 +20,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.api import HistoryEventType, LambdaFunctionFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
+from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 
@@ -40,6 +46,8 @@ _CALLERS = (
     ),
 )
 _from_error = StateTaskLambda._from_error
+_equals = ErrorEqualsDecl._eval_body
+_UNCAUGHT = (StatesErrorNameType.StatesRuntime, StatesErrorNameType.StatesStatesDataLimitExceeded)
 _start = StepFunctionsParserBackend.start_execution
 # A task may last as long as its function; the engine, not the client, decides about trying again.
 _CONFIG = Config(
@@ -71,6 +79,8 @@ class StateMachines:
         self._aws.patch(models, "stepfunctions_backends", stepfunctions_parser_backends)
         self._aws.patch(retrier_decl, "time", ScaledTime)
         self._aws.patch(StateTaskLambda, "_from_error", _lambda_error)
+        self._aws.patch(ErrorEqualsDecl, "_eval_body", _error_equals)
+        self._aws.patch(state_fail, "CustomErrorName", _named_error)
         self._aws.patch(StepFunctionsParserBackend, "start_execution", _start_execution)
         for name in _CALLERS:
             self._aws.patch(importlib.import_module(name), "boto_client_for", self._client_for)
@@ -122,6 +132,26 @@ def _lambda_error(task: Any, env: Any, ex: Exception) -> Any:
         event_type=HistoryEventType.LambdaFunctionFailed,
         event_details=EventDetails(lambdaFunctionFailedEventDetails=details),
     )
+
+
+def _error_equals(declared: Any, env: Any) -> None:
+    """Compare as moto does, but ``States.ALL`` does not stand for the two that nothing catches.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+    uncaught = env.stack[-1] in [StatesErrorName(typ=kind) for kind in _UNCAUGHT]
+    everything = ErrorEqualsDecl._STATE_ALL_ERROR in declared.error_names
+    if uncaught and everything:
+        env.stack[-1] = False
+        return
+    _equals(declared, env)
+
+
+def _named_error(name: str | None) -> Any:
+    """Let a Fail state report by ``ErrorPath`` what it was given, an error of Step Functions' own included."""
+    if name is not None and name.startswith("States."):
+        return StatesErrorName(typ=StatesErrorNameType.from_name(name))
+    return CustomErrorName(name)
 
 
 def _start_execution(

@@ -271,3 +271,30 @@ def test_states_format_and_choice(machines: Machines) -> None:
     }
     result = machines.run(states, {"code": "UNVERSIONED", "reason": 'it\'s "so"'})
     assert result["cause"] == 'UNVERSIONED: it\'s "so"'
+
+
+def test_states_all_does_not_catch_a_runtime_error(machines: Machines) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
+    inner = {"StartAt": "P", "States": {"P": {"Type": "Pass", "InputPath": "$.none", "End": True}}}
+    states = {
+        "Each": {
+            "Type": "Map",
+            "ItemsPath": "$.copies",
+            "ItemProcessor": inner,
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}],
+            "End": True,
+        },
+        "Caught": {"Type": "Succeed"},
+    }
+    result = machines.run(states, {"copies": [{}]})
+    assert (result["status"], result["error"]) == ("FAILED", "States.Runtime")
+
+
+def test_a_timeout_that_was_caught_is_reported_by_its_name(machines: Machines, function: str) -> None:
+    catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Failed"}]
+    states = {
+        "Call": task(function, TimeoutSeconds=1, Catch=catch),
+        "Failed": {"Type": "Fail", "ErrorPath": "$.error.Error", "Cause": "it took too long"},
+    }
+    result = machines.run(states, {"key": "slow", "sleep": 3})
+    assert (result["status"], result["error"]) == ("FAILED", "States.Timeout")
