@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from local.iam.directory import Caller
 
 _ACCESS_KEY = re.compile(rb"<AccessKeyId>([^<]+)</AccessKeyId>")
-_CHUNK = 1 << 16
 
 
 class IamMiddleware:
@@ -101,12 +100,7 @@ class IamMiddleware:
 
 
 def _refuse(call: Call, denial: Denial, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    stream, left = environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0)
-    while left > 0 and (chunk := stream.read(min(left, _CHUNK))):
-        left -= len(chunk)  # a client that is still sending would not hear the answer
-    if environ.get("wsgi.input_terminated"):
-        while stream.read(_CHUNK):
-            pass
+    # Whatever of the body was not read, werkzeug's server takes in before it closes the connection.
     status, headers, body = answer(call, denial, environ["REQUEST_METHOD"])
     start_response(status, headers)
     return [body]

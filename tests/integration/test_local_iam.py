@@ -215,6 +215,10 @@ class TestIdentityPolicies:
         local.bucket(HUB, "hub")
         s3 = local.client("s3", local.worker())
         assert refused(s3.put_object, Bucket="hub", Key="big", Body=b"x" * 20_000_000)[0] == "AccessDenied"
+        # without Expect: 100-continue, as others send it
+        request = urllib.request.Request(f"{local.endpoint}/hub/big", data=b"x" * 20_000_000, method="PUT")  # noqa: S310
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(request)  # noqa: S310
 
     def test_what_is_granted_works_and_nothing_beside_it(self, local: Local) -> None:
         worker = local.worker(statement("Allow", "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{HUB}:in"))

@@ -215,6 +215,7 @@ class TestVariables:
     def test_without_its_key_nothing_matches(self) -> None:
         assert not allowed([policy(self.own)], on=f"arn:aws:s3:::hub/models/{SPOKE}/g/1/x")
         assert not allowed([policy(self.own)], on="arn:aws:s3:::hub/models/${aws:PrincipalTag/spoke}/x")
+        assert not allowed([policy(self.own)], on="arn:aws:s3:::hub/models//g/1/x")
 
     def test_what_is_put_in_holds_no_wildcards(self) -> None:
         on = f"arn:aws:s3:::hub/models/{SPOKE}/g/1/x"
