@@ -94,6 +94,7 @@ def test_register_from_another_account(server: Server, client: SageMakerClient) 
         ({"Condition": {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{HUB}:role/data-*"}}}, True),
         ({"Condition": {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{HUB}:role/x-*"}}}, False),
         ({"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}, False),
+        ({"Condition": {"IpAddress": {"aws:SourceIp": "127.0.0.1"}}}, False),
         ({"Effect": "Deny"}, False),
     ],
 )
@@ -122,6 +123,30 @@ def test_an_explicit_deny_wins(server: Server, client: SageMakerClient) -> None:
     denied = refusal(server.client(HUB).describe_model_package, ModelPackageName=arn)
     assert denied[0] == "AccessDeniedException"
     assert client.describe_model_package(ModelPackageName=arn)["ModelPackageArn"] == arn
+
+
+@pytest.mark.parametrize(
+    ("condition", "allowed"),
+    [
+        ({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}, False),
+        ({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, False),
+        ({"StringEquals": {"aws:PrincipalAccount": SPOKE}}, True),
+    ],
+)
+def test_a_deny_whose_condition_cannot_be_judged_denies(
+    server: Server, client: SageMakerClient, condition: dict[str, Any], allowed: bool
+) -> None:
+    """A rule of this registry alone: what it cannot evaluate never opens anything."""
+    arn = register(client)
+    every = {"Principal": "*", "Action": "sagemaker:*", "Resource": "*"}
+    both = [{"Effect": "Allow"} | every, {"Effect": "Deny", "Condition": condition} | every]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": both})
+    client.put_model_package_group_policy(ModelPackageGroupName="churn", ResourcePolicy=policy)
+    hub = server.client(HUB)
+    if allowed:
+        assert hub.describe_model_package(ModelPackageName=arn)["ModelPackageArn"] == arn
+    else:
+        assert refusal(hub.describe_model_package, ModelPackageName=arn)[0] == "AccessDeniedException"
 
 
 def test_policies_are_kept_and_removed(server: Server, client: SageMakerClient) -> None:
