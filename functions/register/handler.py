@@ -16,6 +16,7 @@ from replicator.aws.sessions import Sessions
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
 from replicator.observability import logger, metrics, tracer
+from replicator.operations.grouping import Groups
 from replicator.operations.registering import Registering
 from replicator.settings import RegisterSettings
 from replicator.steps import RegisterRequest
@@ -34,13 +35,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     arn = ModelPackageArn.parse(request.source_arn)
     logger.append_keys(source_arn=request.source_arn, attempt=request.attempt)
     sessions = Sessions(arn.partition, arn.region)
+    policy = settings.policy(arn.partition, arn.region)
+    hub = Registry(sessions.own, denied=ErrorCode.HUB_ACCESS_DENIED)
+    spoke = Registry(
+        sessions.spoke(arn.account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
+    )
     registering = Registering(
-        policy=settings.policy(arn.partition, arn.region),
+        policy=policy,
         ledger=Ledger(sessions.own, settings.ledger_table),
-        spoke=Registry(
-            sessions.spoke(arn.account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
+        spoke=spoke,
+        hub=hub,
+        groups=Groups(
+            policy=policy,
+            hub=hub,
+            spoke=spoke,
+            consumers=settings.consumers,
+            follow_description=settings.follow_group_description,
+            follow_tags=settings.follow_group_tags,
         ),
-        hub=Registry(sessions.own, denied=ErrorCode.HUB_ACCESS_DENIED),
         documents=Documents(sessions.own, settings.hub_bucket, settings.hub_account),
         bus=Bus(sessions.own, settings.event_bus_name),
         hub_key_arn=settings.hub_key_arn,

@@ -9,7 +9,7 @@ from replicator.errors import ErrorCode, PermanentError
 from replicator.fields import Image
 from replicator.identifiers import ImageReference, InvalidIdentifierError
 from replicator.package import artifact_copy, fingerprint, s3_location, walk
-from replicator.policy import APPROVED, REJECTED, aws_owned_bucket
+from replicator.policy import REJECTED, aws_owned_bucket
 from replicator.refusals import image_to_copy, refuse_what_cannot_be_mirrored
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 
@@ -42,7 +42,13 @@ class Plan:
     copies: list[ArtifactCopy | ImageCopy] = field(default_factory=list)
 
 
-def plan(arn: ModelPackageArn, source: Description, known: Known | None, policy: Policy) -> Plan:
+def plan(
+    arn: ModelPackageArn,
+    source: Description,
+    known: Known | None,
+    policy: Policy,
+    tags: Mapping[str, str] | None = None,
+) -> Plan:
     """Decide what a run has to do. Raises `PermanentError` for what cannot be mirrored.
 
     Parameters
@@ -55,6 +61,8 @@ def plan(arn: ModelPackageArn, source: Description, known: Known | None, policy:
         The mirror as the ledger knows it; None when there is none.
     policy
         The operator's choices.
+    tags
+        Of the source's group, where the policy asks for them.
     """
     print_ = fingerprint(source)
     if known and known.fingerprint == print_:
@@ -64,10 +72,8 @@ def plan(arn: ModelPackageArn, source: Description, known: Known | None, policy:
     if known and approval == REJECTED:
         # Nothing may stand in the way of a rejection, so it waits for no copy.
         return Plan(Action.UPDATE, f"the version was {REJECTED}", print_)
-    if known is None and approval != APPROVED:
-        return Plan(
-            Action.NOTHING, f"there is no mirror, and the version is {approval}, not {APPROVED}", print_
-        )
+    if known is None and (reason := _not_wanted(arn, source, policy, tags or {})):
+        return Plan(Action.NOTHING, reason, print_)
     if status in ("Pending", "InProgress"):
         return Plan(
             Action.NOTHING, f"SageMaker is still at it ({status}); an event comes when it is done", print_
@@ -77,12 +83,26 @@ def plan(arn: ModelPackageArn, source: Description, known: Known | None, policy:
             ErrorCode.PACKAGE_NOT_COMPLETED,
             f"{arn} is {status}, not Completed, so there is nothing whole to mirror. Register the model again.",
         )
-    refuse_what_cannot_be_mirrored(arn, source)
+    refuse_what_cannot_be_mirrored(arn, source, policy)
     copies = find_copies(arn, source, policy)
     if known is None:
-        return Plan(Action.MIRROR, f"the version is {APPROVED} and has no mirror yet", print_, copies)
+        return Plan(Action.MIRROR, f"the version is {approval} and has no mirror yet", print_, copies)
     missing = [copy for copy in copies if copy.uri not in known.locations]
     return Plan(Action.UPDATE, f"the version changed since {known.hub_arn} was written", print_, missing)
+
+
+def _not_wanted(
+    arn: ModelPackageArn, source: Description, policy: Policy, tags: Mapping[str, str]
+) -> str | None:
+    """Say why a version without a mirror gets none, or None when it gets one."""
+    approval = source.get("ModelApprovalStatus")
+    if approval not in policy.replicated_statuses:
+        wanted = " or ".join(sorted(policy.replicated_statuses))
+        return f"there is no mirror, and the version is {approval}, not {wanted}"
+    group = str(source.get("ModelPackageGroupName") or arn.group)
+    if not policy.includes(group, tags):
+        return f"the hub's stack does not include the group {group} of account {arn.account}"
+    return None
 
 
 def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> list[ArtifactCopy | ImageCopy]:

@@ -6,7 +6,10 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 APPROVED, REJECTED, PENDING = "Approved", "Rejected", "PendingManualApproval"
 
@@ -40,7 +43,34 @@ class Policy:
     hub_approval_status: Literal["PendingManualApproval", "Mirrored"]
     group_name_template: str
     image_accounts: frozenset[str] = frozenset()
+    replicated_statuses: frozenset[str] = frozenset({APPROVED})
+    """Approval statuses in which a version without a mirror gets one."""
+    include_groups: frozenset[str] = frozenset()
+    """Prefixes of group names; empty for all."""
+    exclude_groups: frozenset[str] = frozenset()
+    include_tag: tuple[str, str] | None = None
+    """Only groups that have this tag."""
+    exclude_tag: tuple[str, str] | None = None
+    spoke_aliases: Mapping[str, str] = field(default_factory=dict)
+    accept_eulas: bool = False
+    """Whether the operator accepts, for the hub, the licences that a spoke accepted."""
     aws_registries: frozenset[str] = field(default_factory=aws_owned_registries)
+
+    @property
+    def asks_for_tags(self) -> bool:
+        """Whether `includes` has to know the tags of a group."""
+        return self.include_tag is not None or self.exclude_tag is not None
+
+    def includes(self, group: str, tags: Mapping[str, str]) -> bool:
+        """Tell whether new versions of a spoke's group are mirrored."""
+        if self.include_groups and not any(group.startswith(p) for p in self.include_groups):
+            return False
+        if any(group.startswith(prefix) for prefix in self.exclude_groups):
+            return False
+        pairs = tags.items()
+        if self.include_tag is not None and self.include_tag not in pairs:
+            return False
+        return self.exclude_tag is None or self.exclude_tag not in pairs
 
     def group_name(self, account: str, group: str) -> str:
         """Name the hub's group for a spoke's group.
@@ -48,7 +78,8 @@ class Policy:
         A name over 63 characters is cut, and ends with a hash of account and group instead, so that two
         groups never share one.
         """
-        name = self.group_name_template.replace("{account}", account).replace("{group}", group)
+        parts = {"account": account, "alias": self.spoke_aliases.get(account, account), "group": group}
+        name = re.sub(r"\{(account|alias|group)\}", lambda found: parts[found[1]], self.group_name_template)
         if len(name) <= GROUP_NAME_MAX:
             return name
         tail = "-" + hashlib.sha256(f"{account}/{group}".encode()).hexdigest()[:10]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from replicator.policy import Policy
 
 
-def refuse_what_cannot_be_mirrored(arn: ModelPackageArn, description: Description) -> None:
+def refuse_what_cannot_be_mirrored(arn: ModelPackageArn, description: Description, policy: Policy) -> None:
     """Raise `PermanentError` with a code and what to do, or return."""
     if description.get("SourceAlgorithmSpecification") and not description.get("InferenceSpecification"):
         raise PermanentError(
@@ -25,10 +25,10 @@ def refuse_what_cannot_be_mirrored(arn: ModelPackageArn, description: Descriptio
         )
     for found in walk(description):
         if isinstance(found.rule, Refuse):
-            _refuse(arn, found)
+            _refuse(arn, found, policy)
 
 
-def _refuse(arn: ModelPackageArn, found: Found) -> None:
+def _refuse(arn: ModelPackageArn, found: Found, policy: Policy) -> None:
     member = found.path.rpartition(".")[2]
     if member == "ProductId":
         raise PermanentError(
@@ -42,11 +42,11 @@ def _refuse(arn: ModelPackageArn, found: Found) -> None:
             f"{arn} lies in SageMaker's restricted managed storage, which only SageMaker can read. Register the "
             "model with artifacts in a bucket of the spoke.",
         )
-    if member == "AcceptEula" and found.value:
+    if member == "AcceptEula" and found.value and not policy.accept_eulas:
         raise PermanentError(
             ErrorCode.EULA_NOT_ACCEPTED,
-            f"{found.path} of {arn} accepts a licence in the name of the spoke, and the hub's operator has not. "
-            "Register this model in the hub by hand.",
+            f"{found.path} of {arn} accepts a licence in the name of the spoke, and the hub's operator has not. Read "
+            "the licence; then set AcceptEulas of the hub's stack to true, deploy, and redrive.",
         )
     if member == "HubContentArn" and ":aws:hub-content/" not in found.value:
         raise PermanentError(

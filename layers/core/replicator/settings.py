@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from replicator.consumers import Consumers
 from replicator.errors import ErrorCode, PermanentError
 from replicator.model import Strict
 from replicator.policy import Policy
@@ -28,7 +29,22 @@ def _comma_separated(value: Any) -> Any:
     return value
 
 
+def _pairs(value: Any) -> Any:
+    if isinstance(value, str):
+        return dict(part.split("=", 1) for part in _comma_separated(value) if "=" in part)
+    return value
+
+
+def _tag(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(value.split("=", 1)) if value else None
+    return value
+
+
 Accounts = Annotated[frozenset[Account], BeforeValidator(_comma_separated)]
+Texts = Annotated[frozenset[str], BeforeValidator(_comma_separated)]
+Aliases = Annotated[dict[Account, str], BeforeValidator(_pairs)]
+Tag = Annotated[tuple[str, str] | None, BeforeValidator(_tag)]
 
 
 class Settings(Strict):
@@ -73,6 +89,14 @@ class PolicySettings(LedgerSettings, SpokeSettings):
     image_accounts: Accounts
     """Accounts beside the spoke itself whose images a package may name; they are copied too."""
 
+    replicated_statuses: Texts
+    include_groups: Texts
+    exclude_groups: Texts
+    include_tag: Tag
+    exclude_tag: Tag
+    spoke_aliases: Aliases
+    accept_eulas: bool
+
     def policy(self, partition: str, region: str) -> Policy:
         """Give the operator's choices as the pure modules take them."""
         return Policy(
@@ -84,6 +108,13 @@ class PolicySettings(LedgerSettings, SpokeSettings):
             hub_approval_status=self.hub_approval_status,
             group_name_template=self.group_name_template,
             image_accounts=self.image_accounts,
+            replicated_statuses=self.replicated_statuses,
+            include_groups=self.include_groups,
+            exclude_groups=self.exclude_groups,
+            include_tag=self.include_tag,
+            exclude_tag=self.exclude_tag,
+            spoke_aliases=self.spoke_aliases,
+            accept_eulas=self.accept_eulas,
         )
 
 
@@ -109,7 +140,20 @@ class CopyArtifactSettings(SpokeSettings):
     """The hub's role that reads the spoke's buckets, assumed with the session tag ``spoke``."""
 
 
-class CopyImageSettings(SpokeSettings):
+class ConsumerSettings(Settings):
+    """For the functions that let others read the mirrors."""
+
+    consumer_accounts: Accounts
+    consumer_organization: str
+    """Id of the organization, every account of which may read; or empty."""
+
+    @property
+    def consumers(self) -> Consumers:
+        """Give who may read the mirrors."""
+        return Consumers(self.consumer_accounts, self.consumer_organization or None)
+
+
+class CopyImageSettings(SpokeSettings, ConsumerSettings):
     """For ``copy_image``."""
 
     hub_key_arn: Text
@@ -117,8 +161,12 @@ class CopyImageSettings(SpokeSettings):
     image_accounts: Accounts
 
 
-class RegisterSettings(PolicySettings):
+class RegisterSettings(PolicySettings, ConsumerSettings):
     """For ``register``."""
+
+    follow_group_description: bool
+    follow_group_tags: Texts
+    """Keys of the tags that the hub's group takes over."""
 
     event_bus_name: Text
     hub_key_arn: Text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -21,8 +23,14 @@ if TYPE_CHECKING:
 
     from replicator.identifiers import ModelPackageArn
 
-GROUP_SOURCE_TAG = "replicator:source"
-"""Tag on a hub's group: ``<spoke account>/<group>`` of the one group that it mirrors."""
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A model package group."""
+
+    name: str
+    description: str | None
+    tags: dict[str, str]
 
 
 def _missing(error: ClientError) -> bool:
@@ -61,51 +69,47 @@ class Registry:
         answer.pop("ResponseMetadata", None)
         return answer
 
-    def ensure_group(self, name: str, source: str) -> None:
-        """Make the hub's group for one source group, or check that it is that group's.
-
-        Parameters
-        ----------
-        name
-            Of the group in the hub.
-        source
-            ``<spoke account>/<group>``.
-        """
-        doing = f"making the model package group {name}"
-        with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
-            owner = self._group_source(name)
-            if owner is None:
-                account, _, group = source.partition("/")
-                try:
-                    self._client.create_model_package_group(
-                        ModelPackageGroupName=name,
-                        ModelPackageGroupDescription=f"Mirror of {group} in account {account}",
-                        Tags=[{"Key": GROUP_SOURCE_TAG, "Value": source}],
-                    )
-                except ClientError as error:
-                    if "already exists" not in error.response["Error"].get("Message", ""):
-                        raise
-                    owner = self._group_source(name)
-                else:
-                    return
-        if owner != source:
-            raise PermanentError(
-                ErrorCode.GROUP_NAME_TAKEN,
-                f"the hub's group {name} is not the mirror of {source} (its tag {GROUP_SOURCE_TAG} is "
-                f"{owner or 'missing'}). Choose a GroupNameTemplate that keeps them apart, or tag the group.",
+    def group(self, name: str) -> Group | None:
+        """Describe a group with its tags; None when there is none of that name."""
+        doing = f"describing the model package group {name}"
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.PACKAGE_NOT_FOUND):
+            try:
+                answer = self._client.describe_model_package_group(ModelPackageGroupName=name)
+            except ClientError as error:
+                if _missing(error):
+                    return None
+                raise
+            pages = self._client.get_paginator("list_tags").paginate(
+                ResourceArn=answer["ModelPackageGroupArn"]
             )
+            tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        return Group(name, answer.get("ModelPackageGroupDescription"), tags)
 
-    def _group_source(self, name: str) -> str | None:
-        """Give the source that a group is tagged with, empty when it has no tag; None when it is not there."""
-        try:
-            group = self._client.describe_model_package_group(ModelPackageGroupName=name)
-        except ClientError as error:
-            if _missing(error):
-                return None
-            raise
-        pages = self._client.get_paginator("list_tags").paginate(ResourceArn=group["ModelPackageGroupArn"])
-        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
-        return tags.get(GROUP_SOURCE_TAG, "")
+    def create_group(self, name: str, description: str, tags: Mapping[str, str]) -> bool:
+        """Make a group; False when one is there already, which stays as it is."""
+        doing = f"making the model package group {name}"
+        request: dict[str, Any] = {
+            "ModelPackageGroupName": name,
+            "ModelPackageGroupDescription": description,
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        }
+        self._check("CreateModelPackageGroup", doing, request)
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
+            try:
+                self._client.create_model_package_group(**request)
+            except ClientError as error:
+                if "already exists" not in error.response["Error"].get("Message", ""):
+                    raise
+                return False
+        return True
+
+    def put_group_policy(self, name: str, policy: Mapping[str, Any]) -> None:
+        """Say who else may read a group."""
+        doing = f"letting the consumers read the model package group {name}"
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
+            self._client.put_model_package_group_policy(
+                ModelPackageGroupName=name, ResourcePolicy=json.dumps(policy)
+            )
 
     def create(self, request: Mapping[str, Any]) -> str:
         """Create a model package and give its ARN."""

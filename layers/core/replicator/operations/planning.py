@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from replicator.aws.ledger import Ledger
     from replicator.aws.registry import Registry
     from replicator.identifiers import ModelPackageArn
+    from replicator.ledger import Entry
     from replicator.package import Description
     from replicator.policy import Policy
 
@@ -50,7 +51,7 @@ class Planning:
             return PlanAnswer(action=Action.NOTHING, reason=str(error), wanted=0)
         source = read_source(arn, self.spoke)
         try:
-            found = plan(arn, source, entry.known, self.policy)
+            found = plan(arn, source, entry.known, self.policy, self._tags(arn, source, entry))
         except PermanentError as error:
             return PlanAnswer(action=Action.REFUSE, reason=error.message, code=error.code, wanted=entry.seen)
         again = False
@@ -64,3 +65,9 @@ class Planning:
             copies=found.copies,
             again=again,
         )
+
+    def _tags(self, arn: ModelPackageArn, source: Description, entry: Entry) -> dict[str, str]:
+        if entry.known or not self.policy.asks_for_tags:
+            return {}
+        group = self.spoke.group(str(source.get("ModelPackageGroupName") or arn.group))
+        return group.tags if group else {}

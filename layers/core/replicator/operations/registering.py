@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from replicator.aws.registry import Registry
     from replicator.ledger import Entry
     from replicator.mirror import Desired
+    from replicator.operations.grouping import Groups
     from replicator.package import Description
     from replicator.policy import Policy
     from replicator.steps import RegisterRequest
@@ -42,6 +43,7 @@ class Registering:
     ledger: Ledger
     spoke: Registry
     hub: Registry
+    groups: Groups
     documents: Documents
     bus: Bus
     hub_key_arn: str
@@ -124,7 +126,7 @@ class Registering:
         room = provenance.ENTRIES_MAX - len(want.members.get(METADATA, {}))
         entries = provenance.entries(arn, source, request.results, self.documents.location(key), now, room)
         calls = creation(arn, want, group, self.policy, entries)
-        self.hub.ensure_group(group, f"{arn.account}/{self._source_group(arn, source)}")
+        self.groups.ensure(group, arn, self._source_group(arn, source))
         self.ledger.creating(request.source_arn, request.attempt, now)
         hub_arn = self.hub.create(calls.create)
         self.documents.put(key, provenance.document(arn, source, hub_arn, request.results, want.dropped, now))
