@@ -85,7 +85,13 @@ class SamLocal:
             cwd=ROOT, env=self._environment(configuration["Role"]), stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False, timeout=INVOKE_SECONDS,
         )  # fmt: skip
-        return _answer(name, done)
+        return _answer(name, done, self._seen_by_local_aws())
+
+    def _seen_by_local_aws(self) -> str:
+        """Say what the local AWS refused or failed at, for whoever reads why a function failed."""
+        denials = [f"denied by the local IAM: {denial.message}" for denial in self.aws.authority.denials[-3:]]
+        faults = self.aws.root / "faults.log"
+        return "\n".join([*denials, faults.read_text()[-3000:] if faults.exists() else ""])
 
     def _environment(self, role: str) -> dict[str, str]:
         """Give ``sam`` the credentials of the function's role, which it hands on to the container.
@@ -96,7 +102,7 @@ class SamLocal:
         return {**kept, **self.aws.environment(self.hub, role)}
 
 
-def _answer(name: str, done: subprocess.CompletedProcess[str]) -> Any:
+def _answer(name: str, done: subprocess.CompletedProcess[str], seen: str) -> Any:
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     if done.returncode != 0 or not lines:
         raise AssertionError(
@@ -104,5 +110,5 @@ def _answer(name: str, done: subprocess.CompletedProcess[str]) -> Any:
         )
     answer = json.loads(lines[-1])
     if isinstance(answer, dict) and {"errorType", "errorMessage"} <= answer.keys():
-        raise FunctionError(answer["errorType"], answer["errorMessage"], done.stderr)
+        raise FunctionError(answer["errorType"], answer["errorMessage"], f"{done.stderr}\n{seen}")
     return answer
