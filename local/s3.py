@@ -50,6 +50,8 @@ def faithful_s3(rules: S3Rules | None = None) -> Iterator[S3Rules]:
         (S3Backend, "put_object", _with_checksum),
         (S3Backend, "copy_object", _with_tags_and_checksum),
         (S3Backend, "complete_multipart_upload", _with_algorithm),
+        (S3Backend, "get_object_tagging", _of_its_writer),
+        (S3Backend, "put_object_tagging", _of_its_writer),
         (S3Backend, "is_truncated", _by_part_number),
         (FakeMultipart, "list_parts", _from_part_number),
         (FakeMultipart, "complete", lambda old: _with_smallest_part(old, rules)),
@@ -132,6 +134,20 @@ def _with_tags_and_checksum(old: Any) -> Any:
         self.put_object_tagging(key, owner.tagger.get_tag_dict_for_resource(src_key.arn))
 
     return copy_object
+
+
+def _of_its_writer(old: Any) -> Any:
+    """Keep the tags of an object in one place, whichever account asks.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html: another account needs no
+    more than the permission.
+    """
+
+    @functools.wraps(old)
+    def tagging(self: Any, key: Any, *args: Any, **more: Any) -> Any:
+        return old(s3_backends[key.account_id][key.partition], key, *args, **more)
+
+    return tagging
 
 
 def _telling_checksum_type(old: Any) -> Any:

@@ -1,0 +1,94 @@
+"""What is concluded from S3's answers, without S3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicator.aws.artifact_facts import (
+    MULTIPART_ALGORITHMS,
+    PIN_KEY,
+    STREAMED_ALGORITHMS,
+    Checksum,
+    algorithm_for,
+    checksums,
+    compare,
+    digest,
+    facts,
+    fingerprint,
+)
+
+HEAD: dict[str, Any] = {"ContentLength": 3, "ETag": '"abc"', "ContentType": "application/gzip"}
+CRC64 = Checksum("CRC64NVME", "AAAAAAAAAAA=")
+CRC32 = Checksum("CRC32", "AAAAAA==")
+
+
+def test_the_pin_is_the_version_where_there_is_one() -> None:
+    assert facts("k", HEAD | {"VersionId": "v1"}).pin == "v1"
+    assert facts("k", HEAD | {"VersionId": "null"}).pin == "abc"
+    assert facts("k", HEAD).pin == "abc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "archive"),
+    [
+        ({}, None),
+        ({"StorageClass": "STANDARD_IA"}, None),
+        ({"StorageClass": "GLACIER_IR"}, None),
+        ({"StorageClass": "GLACIER"}, "GLACIER"),
+        ({"StorageClass": "DEEP_ARCHIVE", "Restore": 'ongoing-request="true"'}, "DEEP_ARCHIVE"),
+        ({"StorageClass": "GLACIER", "Restore": 'ongoing-request="false", expiry-date="..."'}, None),
+        (
+            {"StorageClass": "INTELLIGENT_TIERING", "ArchiveStatus": "DEEP_ARCHIVE_ACCESS"},
+            "INTELLIGENT_TIERING, DEEP_ARCHIVE_ACCESS",
+        ),
+    ],
+)
+def test_what_has_to_be_restored_first(answer: dict[str, str], archive: str | None) -> None:
+    assert facts("k", HEAD | answer).archive == archive
+
+
+def test_a_checksum_of_parts_is_none_of_the_object() -> None:
+    assert checksums({"ChecksumSHA256": "AAAA-3", "ChecksumType": "COMPOSITE"}) == ()
+    assert checksums({"ChecksumSHA256": "AAAA-3"}) == ()
+    assert checksums({"ChecksumCRC32": "AAAAAA==", "ChecksumType": "FULL_OBJECT"}) == (CRC32,)
+    both = {"ChecksumCRC32": CRC32.value, "ChecksumCRC64NVME": CRC64.value}
+    assert checksums(both) == (CRC64, CRC32)
+
+
+def test_equal_different_or_not_comparable() -> None:
+    assert compare((CRC64,), (CRC64,)) == CRC64
+    assert compare((CRC64, CRC32), (CRC32,)) == CRC32
+    assert compare((CRC64,), (Checksum("CRC64NVME", "BBBBBBBBBBB="),)) is False
+    assert compare((CRC64,), (CRC32,)) is None
+    assert compare((), (CRC64,)) is None
+
+
+def test_the_copy_gets_a_checksum_that_its_source_has() -> None:
+    source = facts("k", HEAD | {"ChecksumCRC32C": "AAAAAA==", "ChecksumType": "FULL_OBJECT"})
+    assert algorithm_for(source) == "CRC32C"
+    assert algorithm_for(source, MULTIPART_ALGORITHMS) == "CRC32C"
+    assert algorithm_for(source, STREAMED_ALGORITHMS) == "CRC64NVME"
+    sha = facts("k", HEAD | {"ChecksumSHA256": "AAAA", "ChecksumType": "FULL_OBJECT"})
+    assert (algorithm_for(sha), algorithm_for(sha, MULTIPART_ALGORITHMS)) == ("SHA256", "CRC64NVME")
+    assert algorithm_for(facts("k", HEAD)) == "CRC64NVME"
+
+
+def test_the_pin_is_left_out_of_metadata_that_has_no_room_for_it() -> None:
+    assert facts("k", HEAD | {"Metadata": {"a": "b"}}).metadata_of_copy() == {"a": "b", PIN_KEY: "abc"}
+    full = {"a": "x" * 2040}
+    assert facts("k", HEAD | {"Metadata": full}).metadata_of_copy() == full
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0")), max_size=4), st.data())
+def test_other_texts_give_another_digest(texts: list[str], data: st.DataObject) -> None:
+    other = data.draw(st.lists(st.text(st.characters(exclude_characters="\0")), max_size=4))
+    assert (digest(texts) == digest(other)) == (texts == other)
+
+
+def test_a_fingerprint_is_16_digits_and_never_changes() -> None:
+    """The places of mirrors that exist depend on it."""
+    assert fingerprint("bucket", "key", "pin") == "1690051440e04052"
