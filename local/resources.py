@@ -53,11 +53,23 @@ def complete(aws: LocalAws, account: str, stack_name: str, template: dict[str, A
         if apply := _APPLIERS.get(kind):
             apply(
                 lambda service: aws.client(service, account),
-                clean_json(resource.get("Properties", {}), stack.resource_map),
+                _without_no_value(clean_json(resource.get("Properties", {}), stack.resource_map)),
             )
         elif kind not in get_model_map():
             missing.append(f"{name} ({kind})")
     return tuple(missing)
+
+
+def _without_no_value(value: Any) -> Any:
+    """Leave out of lists and structures what ``AWS::NoValue`` stands for; moto does the latter only.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
+    """
+    if isinstance(value, dict):
+        return {name: _without_no_value(member) for name, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [_without_no_value(member) for member in value if member is not None]
+    return value
 
 
 def _bus_policy(client: Client, properties: dict[str, Any]) -> None:
