@@ -18,7 +18,6 @@ from moto.ecr.models import ECRBackend, Image, ecr_backends
 from moto.ecr.responses import ECRResponse
 from moto.sts.models import sts_backends
 
-from local.ecr.access import policy_allows
 from local.ecr.repositories import RegistryError
 from local.ecr.tokens import LIFETIME_SECONDS, Caller
 
@@ -48,7 +47,7 @@ def install(registry: LocalRegistry, patch: Patch) -> None:
     patch(Image, "get_image_size_in_bytes", _image_size)
     patch(ECRResponse, "get_authorization_token", _get_authorization_token(registry))
     patch(ECRResponse, "get_download_url_for_layer", _get_download_url_for_layer(registry))
-    patch(ECRResponse, "ecr_backend", property(_backend_of_registry))
+    patch(ECRResponse, "ecr_backend", _backend_of_registry(registry))
 
 
 def _get_authorization_token(registry: LocalRegistry) -> Any:
@@ -138,23 +137,26 @@ def _image_size(image: Any) -> int | None:
     return sum(int(entry["size"]) for entry in (document.get("config"), *document["layers"]) if entry)
 
 
-def _backend_of_registry(response: Any) -> ECRBackend:
+def _backend_of_registry(registry: LocalRegistry) -> property:
     """Give the registry that a request is about: another account's only where its policy lets the caller in.
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html
     """
-    own = response.current_account
-    account = response._get_param("registryId") or own
-    backend = ecr_backends[account][response.region]
-    if account == own:
-        return backend
-    name = response._get_param("repositoryName")
-    action = f"ecr:{response._get_action()}"
-    found = backend.repositories.get(name)
-    if found is None or not policy_allows(found.policy, _caller(response), action):
+
+    def ecr_backend(response: Any) -> ECRBackend:
+        own = response.current_account
+        account = response._get_param("registryId") or own
+        backend = ecr_backends[account][response.region]
+        if account == own:
+            return backend
+        name = response._get_param("repositoryName")
+        action = f"ecr:{response._get_action()}"
         arn = f"arn:aws:ecr:{response.region}:{account}:repository/{name}"
-        raise EcrError("AccessDeniedException", f"not authorized to perform: {action} on resource: {arn}")
-    return backend
+        if name not in backend.repositories or not registry.allows(_caller(response), action, account, arn):
+            raise EcrError("AccessDeniedException", f"not authorized to perform: {action} on resource: {arn}")
+        return backend
+
+    return property(ecr_backend)
 
 
 def _caller(response: Any) -> Caller:

@@ -74,18 +74,22 @@ class RegistryHandler(Handler):
         action = ACTIONS.get((self.command, found["kind"])) if found else None
         if found is None or action is None:
             raise RegistryError(405, "UNSUPPORTED", f"{self.command} {parts.path} is not supported")
-        account = self.account
-        arn = f"arn:aws:ecr:{caller.region}:{account}:repository/{found['name']}"
-        if not self.registry.allows(caller, action, account, arn):
+        arn = f"arn:aws:ecr:{caller.region}:{self.account}:repository/{found['name']}"
+        self._check(caller, action, arn)
+        if action == "ecr:CompleteLayerUpload" and self.headers.get("Content-Length", "0") != "0":
+            self._check(caller, "ecr:UploadLayerPart", arn)
+        repository = self.registry.repositories.find(self.account, caller.region, found["name"])
+        method = f"_{self.command.lower()}_{found['kind'].replace('/', '_')}"
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        getattr(self, method)(repository, found["reference"], query, caller)
+
+    def _check(self, caller: Caller, action: str, arn: str) -> None:
+        if not self.registry.allows(caller, action, self.account, arn):
             message = (
                 f"User: {caller.role_arn or caller.access_key} is not authorized to perform: {action} "
                 f"on resource: {arn}"
             )
             raise RegistryError(403, "DENIED", message)
-        repository = self.registry.repositories.find(account, caller.region, found["name"])
-        method = f"_{self.command.lower()}_{found['kind'].replace('/', '_')}"
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        getattr(self, method)(repository, found["reference"], query, caller)
 
     def _caller(self) -> Caller:
         authorization = self.headers.get("Authorization")

@@ -110,6 +110,8 @@ class World:
                 "NAMESPACE": NAMESPACE,
                 "SPOKE_ROLE_NAME": f"{NAMESPACE}-{REGION}-read",
                 "IMAGE_ACCOUNTS": changes.get("image_accounts", ""),
+                "CONSUMER_ACCOUNTS": changes.get("consumer_accounts", ""),
+                "CONSUMER_ORGANIZATION": "",
                 "POWERTOOLS_TRACE_DISABLED": "1",
             }
         )

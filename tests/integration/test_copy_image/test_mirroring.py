@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
 from local.images import Blob, build_image, build_index, build_referrer, image_of
 from replicator.aws.oci_copy import mirror_tag
@@ -60,6 +61,18 @@ def test_the_hubs_repository_is_made_as_the_hub_wants_it(world: World) -> None:
     }
     assert tags["replicator:source-account"] == SPOKE
     assert tags["replicator:source-repository"] == "team/scorer"
+
+
+def test_consumers_pull_the_mirror_and_strangers_do_not(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.copy(consumer_accounts=OTHER)
+
+    def pull(account: str) -> int:
+        url, authorization = world.login(HUB, of=account)
+        manifest = f"{url}/v2/{NAMESPACE}/{SPOKE}/team/scorer/manifests/{IMAGE.digest}"
+        return urllib3.request("GET", manifest, headers={"Authorization": authorization}).status
+
+    assert (pull(OTHER), pull(SPOKE)) == (200, 403)
 
 
 def test_an_image_that_is_there_costs_one_request(world: World) -> None:

@@ -6,6 +6,7 @@ the hub's repositories. How bytes get from one registry to the other is in `oci_
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
@@ -95,7 +96,7 @@ def mirror_image(
         Place(hub.registry(), copy.repository, f"{host}/{copy.repository}"),
         copy.digest or image.reference,
         time_left=time_left,
-        prepare=lambda: hub.ensure_repository(copy.repository, image),
+        prepare=lambda: hub.ensure_repository(copy.repository, image, package.partition),
     )
     return MirroredImage(_answer(request, outcome, f"{host}/{copy.repository}"), outcome)
 
@@ -136,11 +137,12 @@ class HubRegistry:
         with translated("getting a token for the hub's registry", **_OWN_FAULT):
             return _registry(self.client)
 
-    def ensure_repository(self, name: str, image: ImageReference) -> None:
+    def ensure_repository(self, name: str, image: ImageReference, partition: str) -> None:
         """Make the repository unless it is there; another run may be doing the same.
 
         Tags are immutable because a mirror does not change; images are scanned as they come; layers are
-        encrypted with the hub's key. Tags on the repository tell where its images come from.
+        encrypted with the hub's key. Tags on the repository tell where its images come from. Its policy lets
+        the consumers pull: it is set with every new image, so that it follows the operator's choice.
         """
         tags = {
             "replicator:namespace": self.settings.namespace,
@@ -158,6 +160,12 @@ class HubRegistry:
                 encryptionConfiguration={"encryptionType": "KMS", "kmsKey": self.settings.hub_key_arn},
                 tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
+        if self.settings.consumers:
+            with translated(f"letting the consumers pull from {name} in the hub's registry", **_OWN_FAULT):
+                self.client.set_repository_policy(
+                    repositoryName=name,
+                    policyText=json.dumps(self.settings.consumers.repository_policy(partition)),
+                )
 
 
 def _source_registry(spoke: boto3.Session, image: ImageReference, package: ModelPackageArn) -> Registry:
