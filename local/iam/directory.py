@@ -153,10 +153,19 @@ def load(text: Any) -> Document:
 
 @functools.lru_cache(maxsize=512)
 def _parsed(text: str | bytes) -> Document:
-    document = json.loads(text)
+    document = _without_nulls(json.loads(text))
     if not isinstance(document, dict):
         raise PolicyError(f"not a policy document: {text!r}")
     return document
+
+
+def _without_nulls(value: Any) -> Any:
+    """Drop what moto's CloudFormation leaves of ``AWS::NoValue``; a policy has no null of its own."""
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value if item is not None]
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
 
 
 class MotoBuckets:

@@ -239,8 +239,10 @@ def _grant(text: str, principal: Principal) -> _Grant:
 
 
 def _statements(document: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    statements = document.get("Statement", [])
-    return [statements] if isinstance(statements, dict) else statements
+    statements = _listed(document.get("Statement", []))
+    if not all(isinstance(statement, dict) for statement in statements):
+        raise PolicyError(f"a statement is an object with Effect, Action and Resource: {statements}")
+    return statements
 
 
 def _listed(value: Any) -> list[Any]:

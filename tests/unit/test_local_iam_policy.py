@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from local.iam.conditions import holds
+from local.iam.directory import load
 from local.iam.operations import accesses
 from local.iam.patterns import matches_arn
 from local.iam.policy import Access, Policies, PolicyError, Principal, evaluate
@@ -315,6 +317,15 @@ class TestConditions:
     def test_what_is_unknown_is_not_skipped(self, block: dict[str, Any]) -> None:
         with pytest.raises(PolicyError):
             holds(block, self.context, variables=True)
+
+
+def test_what_cloudformation_left_out_is_not_there() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html (NoValue)"""
+    left = {"Version": "2012-10-17", "Statement": [None, {**allow(), "Condition": None}]}
+    for given in (left, json.dumps(left), json.dumps(left).encode()):
+        assert load(given) == policy(allow())
+    with pytest.raises(PolicyError):
+        allowed([{"Version": "2012-10-17", "Statement": ["Allow"]}])
 
 
 class _Buckets:
