@@ -31,7 +31,8 @@ class Lookups:
     def resolve_image(self, account: str, region: str, image: str) -> str | None:
         """Give the digest of an image, or None when nobody here has it."""
         found = _IMAGE.fullmatch(image)
-        if found is None:
+        # Asking makes an account known to moto, and AWS's own must stay unknown.
+        if found is None or not _local(found["account"]):
             return None
         wanted = (
             {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"] or "latest"}
@@ -48,8 +49,11 @@ class Lookups:
         """Tell whether an artifact or image is there. Images of accounts that are not local are AWS's own."""
         if kind == "image":
             found = _IMAGE.fullmatch(location)
-            local = found is not None and found["account"] in iam_backends
-            return not local or self.resolve_image(account, region, location) is not None
+            return (
+                found is None
+                or not _local(found["account"])
+                or self.resolve_image(account, region, location) is not None
+            )
         where = _OBJECT.fullmatch(location)
         if where is None:
             return False
@@ -60,3 +64,8 @@ class Lookups:
         except ClientError:
             return False
         return bool(listed.get("Contents"))
+
+
+def _local(account: str) -> bool:
+    """Tell whether anybody plays this account here: then it has a role at least."""
+    return account in iam_backends and bool(iam_backends[account]["aws"].roles)
