@@ -33,6 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     settings = CopyArtifactSettings.from_environment(os.environ)
     request = CopyRequest.model_validate(event)
     logger.append_keys(source_arn=request.source_arn, uri=request.copy_.uri)
+    metrics.add_metric("ArtifactCopyInvocations", MetricUnit.Count, 1)
     answer = copy_artifact(
         request,
         settings,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.s3.models import s3_backends
 
 from local.faults import Fault, LoggedRequest
 from replicator.aws.artifact_facts import PIN_KEY, fingerprint
@@ -18,6 +20,7 @@ from tests.integration.artifact_world import (
     HUB_BUCKET,
     KEY_ARN,
     KIB,
+    SMALL,
     SPOKE,
     SPOKE_BUCKET,
     STRANGER,
@@ -308,6 +311,17 @@ def test_parts_with_other_bytes_are_caught_before_the_object_appears(aws: World)
     refused(aws, uri, ErrorCode.CHECKSUM_MISMATCH)
     assert aws.listed() == []
     assert aws.open_uploads() == 0
+
+
+def test_a_copy_with_another_checksum_is_refused(aws: World) -> None:
+    """S3 answers the copy with the checksum of what it wrote; that is compared with the source's."""
+    for size in (100, 250 * KIB):  # one request each: the second is too large to read through
+        uri = aws.put("model.tar.gz", LARGE_BODY[:size])
+        source = s3_backends[SPOKE]["aws"].get_object(SPOKE_BUCKET, "model.tar.gz")
+        source.checksum_value = "AAAAAAAAAAA="
+        tuning = replace(SMALL, single_copy=300 * KIB, read_limit=200)
+        message = refused(aws, uri, ErrorCode.CHECKSUM_MISMATCH, tuning=tuning)
+        assert "CRC64NVME:AAAAAAAAAAA= became CRC64NVME:" in message
 
 
 def test_a_key_that_finds_no_room_in_the_hub(aws: World) -> None:
