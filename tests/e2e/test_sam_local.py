@@ -147,9 +147,13 @@ def test_a_missing_artifact_ends_in_the_dead_letter_queue_and_is_redriven(stage:
 
 
 def test_bad_messages_stop_none_of_their_neighbours(stage: Stage) -> None:
-    before = stage.ledger(f"{ARN}/1")["wanted"] if stage.executions(f"{ARN}/1") else "0"
-    answer = stage.sam.invoke_file("intake", EVENTS / "intake" / "mixed.json")
-    assert answer == {"batchItemFailures": []}
+    # of a version that no other test here has seen: the sample's own is older than its mirror
+    text = (
+        (EVENTS / "intake" / "mixed.json")
+        .read_text()
+        .replace("model-package/churn/1", "model-package/churn/9")
+    )
+    assert stage.sam.invoke("intake", json.loads(text)) == {"batchItemFailures": []}
     letters = {letter["MessageAttributes"]["code"]["StringValue"] for letter in stage.receive("dead-letter")}
     assert letters == {"MALFORMED_EVENT", "ACCOUNT_MISMATCH"}
-    assert int(stage.ledger(f"{ARN}/1")["wanted"]) == int(before) + 1
+    assert stage.executions(f"{ARN}/9") == [{"source_arn": f"{ARN}/9", "attempt": 1}]
