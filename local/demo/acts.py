@@ -54,7 +54,7 @@ def register_models(stage: Stage) -> None:
                 version = stage.versions[name] = person.register(trained[name], used)
                 size = sum(map(len, trained[name].archives.values()))
                 stage.screen.news(f"{account}  {version.label:20} PendingManualApproval, model {size:,} B")
-        quiet = stage.hub.wait_until_quiet(stage.patience)
+        quiet = stage.hub.wait_until_quiet(stage.patience, stage.tell)
         stage.report.check("Before the approvals, nothing is in the hub", quiet and not stage.hub.mirrors())
 
 
@@ -63,7 +63,8 @@ def approve(stage: Stage) -> None:
     lost = _lost_artifact(stage)
     with stage.screen.step("Approving all versions; the rest is the system's doing"):
         stage.owner(IRISES).delete(lost)
-        stage.screen.news(f"somebody tidied up: {lost} is gone", "yellow")
+        stage.screen.news(f"{stage.versions[IRISES].label} has just lost its artifact, by mistake:", "yellow")
+        stage.screen.news(lost, "yellow")
         for name, version in stage.versions.items():
             stage.owner(name).approve(version.arn, "Passed the review")
         arns = [version.arn for version in stage.versions.values()]
@@ -98,7 +99,7 @@ def repeat(stage: Stage) -> None:
                 stage.owner(name).approve(version.arn, "Passed the review, again")
             if name != IRISES:
                 _deliver_again(stage, version.account, version.arn)
-        quiet = stage.hub.wait_until_quiet(stage.patience)
+        quiet = stage.hub.wait_until_quiet(stage.patience, stage.tell)
         after = {source: len(mirrors) for source, mirrors in stage.hub.mirrors().items()}
         stage.screen.news(f"{sum(after.values())} mirrors before and after")
     held = quiet and after == before and set(after.values()) <= {1}
@@ -138,12 +139,14 @@ def redrive(stage: Stage) -> None:
     with stage.screen.step("Putting the artifact back, and redriving"):
         stage.owner(IRISES).put(lost, version.trained.archives["model"])
         sent = stage.hub.redrive(MISSING)
-        stage.screen.news(f"{sent} message sent back to the intake queue")
+        stage.screen.news(f"{sent} message is back in the intake queue")
         stage.hub.wait_for([version.arn], stage.patience, stage.tell)
         left = stage.hub.dead_letters()
     mirrored = bool(stage.hub.mirrors().get(version.arn))
     stage.report.check(
-        "Once it is there again, a redrive makes the mirror and empties the queue", mirrored and not left
+        "Once it is there again, a redrive makes the mirror and empties the queue",
+        mirrored and not left,
+        f"{'a' if mirrored else 'no'} mirror, {len(left)} dead letters: {left}",
     )
 
 

@@ -174,7 +174,7 @@ def _row(stage: Stage, version: Registered, seen: Seen | None) -> Row:
     source = f"{version.account}\n{version.trained.name}/{version.version}"
     if seen is None:
         outcome = stage.hub.outcome(version.arn)
-        return Row(source, "none", "", "", outcome.get("Code") or "no outcome", None)
+        return Row(source, f"none:\n{outcome.get('Code', 'no outcome')}", "", "", "failed", None)
     group, number = seen.mirror["ModelPackageGroupName"], seen.mirror["ModelPackageVersion"]
     mirror = f"{version.account}-\n{group.removeprefix(f'{version.account}-')}/{number}"
     artifacts = f"{len(seen.objects)} objects\n{sum(seen.objects.values()):,} B"

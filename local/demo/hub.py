@@ -73,13 +73,14 @@ class Hub:
                 news(detail)
         return missing
 
-    def wait_until_quiet(self, seconds: float) -> bool:
+    def wait_until_quiet(self, seconds: float, news: Callable[[Detail], None]) -> bool:
         """Wait until nothing is in the intake queue and no run is under way; False when that never comes."""
         deadline, calm = time.monotonic() + seconds, 0
         while calm < 3 and time.monotonic() < deadline:
             calm = 0 if self._busy() else calm + 1
+            for detail in self._received(wait=0):
+                news(detail)
             time.sleep(0.2)
-        list(self._received(wait=0))
         return calm == 3
 
     def outcome(self, source: str) -> Detail:
@@ -163,10 +164,10 @@ class Hub:
             yield detail
 
     def _busy(self) -> bool:
-        counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        counts = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
         sqs, machines = self.client("sqs"), self.client("stepfunctions")
         url = sqs.get_queue_url(QueueName=f"{self.namespace}-intake")["QueueUrl"]
-        waiting = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(counts))["Attributes"]
+        waiting = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
         machine = f"arn:aws:states:{self.aws.region}:{self.account}:stateMachine:{self.namespace}-replicate"
         running = machines.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
         return bool(running) or any(int(waiting[name]) for name in counts)

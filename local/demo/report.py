@@ -61,27 +61,30 @@ class Report:
         return bool(self.checks) and all(check.holds for check in self.checks)
 
 
-def table(rows: list[Row], hub: str) -> Table:
-    """Draw the table of the mirrors; two lines each, 100 columns at most."""
+def table(rows: list[Row]) -> Table:
+    """Draw the table of the mirrors, two lines for each, 100 columns at most."""
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    columns = ("Source version", f"Mirror in {hub}", "Artifacts", "Image digest", "Status")
-    for name in columns:
-        drawn.add_column(name, justify="right" if name == "Artifacts" else "left", no_wrap=True)
+    drawn.add_column("Source version", no_wrap=True)
+    drawn.add_column("Mirror in the hub", no_wrap=True)
+    drawn.add_column("Artifacts", justify="right", no_wrap=True)
+    drawn.add_column("Image digest", no_wrap=True)
+    drawn.add_column("Status", no_wrap=True)
     drawn.add_column("Seconds", justify="right", no_wrap=True)
     for number, row in enumerate(rows):
+        if number:
+            drawn.add_row()
         seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
         cells = (row.source, row.mirror, row.artifacts, row.image, row.status, seconds)
-        drawn.add_row(*(Text(cell) for cell in cells), end_section=False)
-        if number < len(rows) - 1:
-            drawn.add_row()
+        drawn.add_row(*(Text(cell) for cell in cells))
     return drawn
 
 
-def close(screen: Screen, report: Report, rows: list[Row], hub: str) -> None:
+def close(screen: Screen, report: Report, rows: list[Row]) -> None:
     """Print the table, the checks and the verdict."""
     screen.blank()
-    screen.console.print(table(rows, hub))
-    screen.blank()
+    if rows:
+        screen.console.print(table(rows))
+        screen.blank()
     for check in report.checks:
         mark = Text("  ok    ", style="green") if check.holds else Text("  FAILS ", style="bold red")
         lines = Text(check.claim).wrap(screen.console, screen.console.width - 8)

@@ -75,11 +75,18 @@ class Stage:
 
     def tell(self, outcome: dict[str, Any]) -> None:
         """Say how a run ended."""
-        status, name = outcome["Status"], self.named(outcome["SourceModelPackageArn"])
-        if hub_arn := outcome.get("HubModelPackageArn"):
-            hub = "/".join(hub_arn.rpartition("model-package/")[2].split("/"))
-            took = f"{outcome.get('Artifacts', 0)} artifacts, {outcome.get('Images', 0)} images"
-            approval = outcome.get("HubModelApprovalStatus")
-            self.screen.news(f"{status.lower():9} {name} -> {hub}: {took}, {approval}", "green")
-        else:
-            self.screen.news(f"{status.lower():9} {name}: {outcome.get('Code')}", "yellow")
+        status, name = outcome["Status"].lower(), self.named(outcome["SourceModelPackageArn"])
+        hub_arn = outcome.get("HubModelPackageArn")
+        if not hub_arn or status in ("failed", "refused"):
+            self.screen.news(f"{status:9} {name}: {outcome.get('Code')}", "yellow")
+            return
+        what = outcome.get("HubModelApprovalStatus", "")
+        if status == "mirrored":
+            what = f"{_count(outcome, 'artifact')}, {_count(outcome, 'image')}"
+        mirror = hub_arn.rpartition("model-package/")[2]
+        self.screen.news(f"{status:9} {name} -> {mirror}: {what}", "green")
+
+
+def _count(outcome: dict[str, Any], noun: str) -> str:
+    number = int(outcome.get(f"{noun.capitalize()}s", 0))
+    return f"{number} {noun}{'' if number == 1 else 's'}"

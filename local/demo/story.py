@@ -42,5 +42,5 @@ def play(screen: Screen, patience: float, cut: str | None = None) -> bool:
             rows = checks.prove(stage)
         except Exception as error:
             stage.report.check("The demo comes to its end", False, f"{type(error).__name__}: {error}")
-    report.close(screen, stage.report, rows, HUB)
+    report.close(screen, stage.report, rows)
     return stage.report.passed
