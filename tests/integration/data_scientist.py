@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from local.images import build_image, push
+from local.landscape import default_bucket
 
 if TYPE_CHECKING:
     from local.images import OciImage
@@ -47,18 +48,31 @@ class DataScientist:
 
     def put(self, name: str, data: bytes | None = None) -> str:
         """Put an object of random bytes into the default bucket, and give its location."""
-        s3 = self.client("s3")
-        try:
-            s3.head_bucket(Bucket=self.bucket)
-        except ClientError:
-            s3.create_bucket(
-                Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": self.aws.region}
-            )
         key = f"{self.group}/{name}"
         data = os.urandom(150_000) if data is None else data
-        s3.put_object(Bucket=self.bucket, Key=key, Body=data)
+        default_bucket(self.aws, self.account)
+        self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=data)
         self.artifacts[f"s3://{self.bucket}/{key}"] = data
         return f"s3://{self.bucket}/{key}"
+
+    def share(self, name: str, with_account: str) -> str:
+        """Put an object into a bucket of its own that another account may read, and give its location."""
+        s3, bucket = self.client("s3"), f"shared-{self.group}"
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": self.aws.region})
+        s3.put_object(Bucket=bucket, Key=name, Body=b"secret")
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{with_account}:root"},
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        }
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+        return f"s3://{bucket}/{name}"
+
+    def remove(self, name: str) -> None:
+        """Delete an object again."""
+        self.client("s3").delete_object(Bucket=self.bucket, Key=f"{self.group}/{name}")
 
     def push(self, tag: str = "1") -> OciImage:
         """Build an image and push it into the repository of the group."""
