@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from moto.awslambda.models import LayerVersion
 from moto.cloudformation import parsing
 from moto.cloudformation.models import cloudformation_backends
-from moto.cloudformation.parsing import clean_json, get_model_map
+from moto.cloudformation.parsing import get_model_map
 from moto.events.models import Archive, EventBus
 
 if TYPE_CHECKING:
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     Applier = Callable[[Client, dict[str, Any]], None]
 
 
+_moto_clean_json = parsing.clean_json
+
+
 def install(aws: LocalAws) -> None:
     """Let ``Ref`` work for what moto gives no physical id, and keep moto from warning of what is done here."""
     aws.patch(EventBus, "physical_resource_id", property(lambda bus: bus.name))
     aws.patch(Archive, "physical_resource_id", property(lambda archive: archive.name))
     aws.patch(LayerVersion, "physical_resource_id", property(lambda layer: layer.arn))
+    aws.patch(parsing, "clean_json", _clean_json)
     aws.patch(LayerVersion, "cloudformation_name_type", staticmethod(lambda: "LayerName"))
     aws.patch(parsing, "warnings", SimpleNamespace(warn=lambda *args, **kwargs: None))
     aws.patch(parsing, "NULL_MODELS", [*parsing.NULL_MODELS, *(_APPLIERS.keys() - get_model_map().keys())])
@@ -53,23 +57,22 @@ def complete(aws: LocalAws, account: str, stack_name: str, template: dict[str, A
         if apply := _APPLIERS.get(kind):
             apply(
                 lambda service: aws.client(service, account),
-                _without_no_value(clean_json(resource.get("Properties", {}), stack.resource_map)),
+                parsing.clean_json(resource.get("Properties", {}), stack.resource_map),
             )
         elif kind not in get_model_map():
             missing.append(f"{name} ({kind})")
     return tuple(missing)
 
 
-def _without_no_value(value: Any) -> Any:
-    """Leave out of lists and structures what ``AWS::NoValue`` stands for; moto does the latter only.
+def _clean_json(node: Any, resources_map: Any) -> Any:
+    """Resolve as moto does, and leave out of lists too what ``AWS::NoValue`` stands for.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
     """
-    if isinstance(value, dict):
-        return {name: _without_no_value(member) for name, member in value.items() if member is not None}
-    if isinstance(value, list):
-        return [_without_no_value(member) for member in value if member is not None]
-    return value
+    cleaned = _moto_clean_json(node, resources_map)
+    if isinstance(node, list) and isinstance(cleaned, list):
+        return [item for item in cleaned if item is not None]
+    return cleaned
 
 
 def _bus_policy(client: Client, properties: dict[str, Any]) -> None:

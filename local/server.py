@@ -139,7 +139,6 @@ class LocalAws:
         for service, setting in (
             ("lambda", {"use_docker": False}),
             ("stepfunctions", {"execute_state_machine": True}),
-            ("iam", {"load_aws_managed_policies": True}),
         ):
             self._stack.enter_context(mock.patch.dict(default_user_config, {service: setting}))
         self._wipe()

@@ -11,32 +11,19 @@ import json
 import time
 import uuid
 import zipfile
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.deploy import Stack, deploy
+from local.landscape import HUB, ROOT, SPOKES, Landscape, deploy_all
 from local.server import LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROOT = Path(__file__).parents[2]
-HUB = "999999999999"
-SPOKE_A = "111111111111"
-SPOKE_B = "222222222222"
+__all__ = ["HUB", "ROOT", "SPOKE_A", "SPOKE_B", "Landscape"]
 
-
-@dataclass(frozen=True)
-class Deployment:
-    """The hub and two spokes, deployed from the shipped templates."""
-
-    aws: LocalAws
-    hub: Stack
-    spoke_a: Stack
-    spoke_b: Stack
+SPOKE_A, SPOKE_B = SPOKES.values()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,13 +40,9 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 
 
 @pytest.fixture(scope="session")
-def deployment(local_aws: LocalAws) -> Deployment:
+def deployment(local_aws: LocalAws) -> Landscape:
     """Hub and spokes from ``template.yaml`` and ``spoke.yaml`` of the source tree."""
-    hub = deploy(local_aws, HUB, ROOT / "template.yaml", {"SpokeAccounts": f"{SPOKE_A},{SPOKE_B}"})
-    spokes = [
-        deploy(local_aws, name, ROOT / "spoke.yaml", {"HubAccount": HUB}) for name in (SPOKE_A, SPOKE_B)
-    ]
-    return Deployment(local_aws, hub, spokes[0], spokes[1])
+    return deploy_all(local_aws)
 
 
 @pytest.fixture

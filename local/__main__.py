@@ -1,0 +1,126 @@
+"""``python -m local``: a local AWS with a hub and two spokes, to look around in with the plain ``aws`` CLI."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.landscape import HUB, ROOT, SPOKES, Landscape, deploy_all
+from local.server import LocalAws
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PORT = 4599
+
+_GUIDE = """\
+The local AWS listens on {endpoint} (region {region}). Everything in it is gone when it ends.
+Logs of the functions: {logs}
+
+In another terminal:
+
+  export AWS_CONFIG_FILE={config}
+
+A spoke's model packages, and approving one:
+
+  aws --profile spoke-a sagemaker list-model-package-groups
+  aws --profile spoke-a sagemaker list-model-packages --model-package-group-name GROUP
+  aws --profile spoke-a sagemaker update-model-package --model-approval-status Approved \\
+      --model-package-arn arn:aws:sagemaker:{region}:{spoke}:model-package/GROUP/VERSION
+
+What the hub makes of it:
+
+  aws --profile hub stepfunctions list-executions --state-machine-arn {machine}
+  aws --profile hub sagemaker list-model-packages --model-package-group-name {spoke}-GROUP
+  aws --profile hub s3 ls --recursive s3://{bucket}/models/
+  aws --profile hub dynamodb scan --table-name {ledger}
+
+What could not be mirrored, with its reason, and sending it back when that is repaired:
+
+  aws --profile hub --endpoint-url {endpoint} sqs receive-message --queue-url {dead} \\
+      --message-attribute-names All --visibility-timeout 0
+  aws --profile hub lambda invoke --function-name {redrive} --payload '{{}}' redriven.json
+
+Ctrl-C ends it.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Start, deploy, seed, say how to look around, and wait for Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="0.0.0.0 lets containers in (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--region", default="eu-west-1", help="default: %(default)s")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".local", help="default: .local in the project")
+    chosen = parser.parse_args(arguments)
+    folder: Path = chosen.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    with LocalAws(chosen.host, chosen.port, region=chosen.region, root=folder) as aws:
+        print("Deploying the hub and two spokes ...", flush=True)
+        landscape = deploy_all(aws)
+        seed(landscape)
+        config = write_profiles(aws, folder / "aws-config")
+        print(guide(landscape, config), flush=True)
+        wait_for_end()
+        print("\nEnding.", flush=True)
+
+
+def seed(landscape: Landscape) -> None:
+    """Put something to look at into the spokes."""
+
+
+def write_profiles(aws: LocalAws, path: Path) -> Path:
+    """Write a configuration file of the AWS CLI with a profile for each account.
+
+    The credentials in it are those of the local AWS and mean nothing anywhere else.
+    """
+    lines = []
+    for profile, account in {"hub": HUB, **SPOKES}.items():
+        credentials = aws.credentials(account)
+        lines += [
+            f"[profile {profile}]",
+            f"region = {aws.region}",
+            f"endpoint_url = {aws.endpoint}",
+            f"aws_access_key_id = {credentials.access_key_id}",
+            f"aws_secret_access_key = {credentials.secret_access_key}",
+            f"aws_session_token = {credentials.session_token}",
+            "cli_pager =",
+            "cli_binary_format = raw-in-base64-out",
+            "",
+        ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def guide(landscape: Landscape, config: Path) -> str:
+    """Write how to look around."""
+    aws, hub = landscape.aws, landscape.hub
+    return _GUIDE.format(
+        endpoint=aws.endpoint,
+        region=aws.region,
+        logs=aws.root / "logs",
+        config=config,
+        spoke=SPOKES["spoke-a"],
+        machine=hub.outputs["StateMachineArn"],
+        bucket=hub.outputs["BucketName"],
+        ledger=hub.outputs["LedgerTable"],
+        dead=hub.outputs["DeadLetterQueueUrl"],
+        redrive=hub.outputs["RedriveFunctionName"],
+    )
+
+
+def wait_for_end() -> None:
+    """Wait until somebody presses Ctrl-C or ends the process."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
+
+
+if __name__ == "__main__":
+    main()
