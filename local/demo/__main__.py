@@ -32,7 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # What moto and werkzeug have to say would come between the lines.
     logging.disable(logging.CRITICAL)
-    return 0 if play(Screen(), patience=options.patience, cut=options.cut) else 1
+    try:
+        return 0 if play(Screen(), patience=options.patience, cut=options.cut) else 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; nothing is left behind.")
+        return 130
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local.demo import models
-from local.demo.scientist import AWS_SKLEARN
+from local.demo.scientist import aws_sklearn
 from local.demo.stage import CAST, DIABETES, HUB, IRISES, LINKS, ROOT, SECOND_TRY, SPOKES
 from local.deploy import deploy
 
@@ -44,12 +44,14 @@ def register_models(stage: Stage) -> None:
         trained = models.train(*CAST)
         for model in trained.values():
             measure, value = next(iter(model.quality.items()))
-            stage.screen.news(f"{model.name:18} tells {model.title}: {measure} {value:.3f}")
+            stage.screen.news(
+                f"{model.name:17}  tells {model.title}; {model.algorithm}, {measure} {value:.3f}"
+            )
     with stage.screen.step("Uploading artifacts, pushing images, registering versions in the spokes"):
         for account, person in stage.people.items():
             images = {step: person.push(step, f"{account} {step}") for step in ("preprocessing", "model")}
             for name in (name for name in CAST if CAST[name] == account):
-                chosen = {"model": AWS_SKLEARN} if name == DIABETES else images
+                chosen = {"model": aws_sklearn(stage.aws.region)} if name == DIABETES else images
                 used = {step: chosen[step] for step in trained[name].steps}
                 version = stage.versions[name] = person.register(trained[name], used)
                 size = sum(map(len, trained[name].archives.values()))
@@ -84,7 +86,7 @@ def reject(stage: Stage) -> None:
     with stage.screen.step(f"Rejecting {version.label} in its spoke"):
         stage.owner(SECOND_TRY).reject(version.arn, "Trained on rows of the test set")
         stage.hub.wait_for([version.arn], stage.patience, stage.tell)
-    (mirror,) = stage.hub.mirrors().get(version.arn) or [{}]
+    mirror = _mirror(stage, SECOND_TRY)
     status, why = mirror.get("ModelApprovalStatus"), mirror.get("ApprovalDescription")
     held = status == "Rejected" and why == "Trained on rows of the test set"
     stage.report.check("A rejection reaches the hub, with its reason", held, f"status {status}, reason {why}")
@@ -106,9 +108,14 @@ def repeat(stage: Stage) -> None:
     stage.report.check(
         "Second approvals and repeated events make no second mirror", held, f"mirrors: {after}"
     )
-    (mirror,) = stage.hub.mirrors().get(stage.versions[SECOND_TRY].arn) or [{}]
-    status = mirror.get("ModelApprovalStatus")
+    status = _mirror(stage, SECOND_TRY).get("ModelApprovalStatus")
     stage.report.check("A late approval does not undo a rejection", status == "Rejected", f"it is {status}")
+
+
+def _mirror(stage: Stage, name: str) -> dict[str, Any]:
+    """Give the only mirror of a version, or nothing."""
+    found = stage.hub.mirrors().get(stage.versions[name].arn, [])
+    return found[0] if len(found) == 1 else {}
 
 
 def _deliver_again(stage: Stage, account: str, arn: str) -> None:

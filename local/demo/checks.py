@@ -12,7 +12,7 @@ import numpy as np
 
 from local.demo import proof
 from local.demo.report import Row
-from local.demo.scientist import AWS_SKLEARN
+from local.demo.scientist import aws_sklearn
 from local.demo.stage import DIABETES, DIGITS, SPOKES, TUMOURS, WINES
 
 if TYPE_CHECKING:
@@ -139,7 +139,9 @@ def _check_mirrors(stage: Stage, mirrors: dict[str, list[Any]], seen: dict[str, 
         "; ".join(problems) or "mirrors are missing",
     )
     aws_owned = seen.get(DIABETES) and proof.containers(seen[DIABETES].mirror)[0]["Image"]
-    report.check("AWS's own image stays as it is", aws_owned == AWS_SKLEARN, f"it is {aws_owned}")
+    report.check(
+        "AWS's own image stays as it is", aws_owned == aws_sklearn(stage.aws.region), f"it is {aws_owned}"
+    )
     both = len(proof.containers(seen[WINES].mirror)) if WINES in seen else 0
     report.check("The pipeline has both its containers, in order", both == 2, f"it has {both}")
     largest, parts = _parts(stage, seen)

@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -66,6 +66,12 @@ class Trained:
     rows: Any
     predictions: Any
     quality: dict[str, float]
+
+    @property
+    def algorithm(self) -> str:
+        """Name the estimator that predicts."""
+        model = self.steps["model"]
+        return type(model[-1] if isinstance(model, Pipeline) else model).__name__
 
     @property
     def archives(self) -> dict[str, bytes]:
@@ -110,25 +116,25 @@ def train(*names: str) -> dict[str, Trained]:
 def _tumours() -> Trained:
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return _fitted(
-        "tumour-classifier", "malignant or benign", datasets.load_breast_cancer(), {"model": model}
+        "tumour-classifier", "malignant from benign tumours", datasets.load_breast_cancer(), {"model": model}
     )
 
 
 def _tumours_again() -> Trained:
     model = make_pipeline(StandardScaler(), SVC(random_state=_SEED))
     return _fitted(
-        "tumour-classifier", "malignant or benign", datasets.load_breast_cancer(), {"model": model}
+        "tumour-classifier", "malignant from benign tumours", datasets.load_breast_cancer(), {"model": model}
     )
 
 
 def _wines() -> Trained:
     steps = {"preprocessing": StandardScaler(), "model": LogisticRegression(max_iter=1000)}
-    return _fitted("wine-cultivar", "which grower made it", datasets.load_wine(), steps)
+    return _fitted("wine-cultivar", "which of three growers made a wine", datasets.load_wine(), steps)
 
 
 def _irises() -> Trained:
     model = make_pipeline(StandardScaler(), SVC(random_state=_SEED))
-    return _fitted("iris-species", "which species it is", datasets.load_iris(), {"model": model})
+    return _fitted("iris-species", "the species of an iris", datasets.load_iris(), {"model": model})
 
 
 def _digits() -> Trained:
@@ -140,7 +146,9 @@ def _digits() -> Trained:
 
 def _diabetes() -> Trained:
     model = GradientBoostingRegressor(random_state=_SEED)
-    return _fitted("diabetes-forecast", "in a year", datasets.load_diabetes(), {"model": model})
+    return _fitted(
+        "diabetes-forecast", "how far diabetes will be in a year", datasets.load_diabetes(), {"model": model}
+    )
 
 
 def _fitted(name: str, title: str, data: Any, steps: dict[str, Any]) -> Trained:

@@ -85,6 +85,8 @@ def close(screen: Screen, report: Report, rows: list[Row]) -> None:
     if rows:
         screen.console.print(table(rows))
         screen.blank()
+        screen.console.print("pending: PendingManualApproval, until somebody in the hub approves it as well.")
+        screen.blank()
     for check in report.checks:
         mark = Text("  ok    ", style="green") if check.holds else Text("  FAILS ", style="bold red")
         lines = Text(check.claim).wrap(screen.console, screen.console.width - 8)

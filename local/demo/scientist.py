@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from local.demo.models import Trained
     from local.server import LocalAws
 
-AWS_SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
-"""AWS's own scikit-learn image in us-east-1: https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/ecr-us-east-1.html"""
+_AWS_REGISTRIES = {"us-east-1": "683313688378", "eu-west-1": "141502667606"}
+
+
+def aws_sklearn(region: str) -> str:
+    """Give AWS's own scikit-learn image in us-east-1 or eu-west-1.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/ecr-us-east-1.html
+    """
+    registry = f"{_AWS_REGISTRIES[region]}.dkr.ecr.{region}.amazonaws.com"
+    return f"{registry}/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
 
 @dataclass(frozen=True)
@@ -192,7 +200,7 @@ def _request(trained: Trained, containers: list[dict[str, Any]], folder: str) ->
     report = {"ContentType": "application/json", "S3Uri": f"{folder}/evaluation.json"}
     return {
         "ModelPackageGroupName": trained.name,
-        "ModelPackageDescription": f"{type(trained.steps['model']).__name__}: {trained.title}",
+        "ModelPackageDescription": f"{trained.algorithm} that tells {trained.title}",
         "ModelMetrics": {"ModelQuality": {"Statistics": report}},
         "MetadataProperties": {
             "CommitId": hashlib.sha256(trained.evaluation).hexdigest()[:40],
