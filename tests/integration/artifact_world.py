@@ -87,9 +87,13 @@ class World:
         seconds_left: Callable[[], float] = lambda: 600.0,
         tuning: Tuning = SMALL,
         destination: str = DESTINATION,
+        longest: int = 1024,
+        named: bool = True,
     ) -> CopyAnswer:
         """Copy, with the code under test, over HTTP."""
-        wanted = ArtifactCopy(uri=uri, type=kind, etag=etag, destination=destination)
+        wanted = ArtifactCopy(
+            uri=uri, type=kind, etag=etag, destination=destination, longest=longest, named=named
+        )
         request = CopyRequest(source_arn=PACKAGE, copy_=wanted, progress=progress)
         sessions = Sessions("aws", REGION, self.own)
         return copy_artifact(request, SETTINGS, sessions, seconds_left, tuning)

@@ -324,10 +324,29 @@ def test_a_copy_with_another_checksum_is_refused(aws: World) -> None:
         assert "CRC64NVME:AAAAAAAAAAA= became CRC64NVME:" in message
 
 
-def test_a_key_that_finds_no_room_in_the_hub(aws: World) -> None:
+def test_a_long_name_that_sagemaker_uses_is_refused_where_there_is_no_room_for_it(aws: World) -> None:
     uri = aws.put("k" * 1024, SMALL_BODY)
     message = refused(aws, uri, ErrorCode.LIMIT_EXCEEDED)
-    assert "S3 allows 1024" in message
+    assert "room for a key or location of 1024" in message
+    assert aws.listed() == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_group_and_version_go_before_a_name_does(aws: World, named: bool) -> None:
+    name = "x" * 40 + ".tar.gz"
+    result = aws.copied(aws.put(name, SMALL_BODY), named=named, longest=105)
+    mark = fingerprint(SPOKE_BUCKET, name, result.pin or "")
+    assert result.destination == f"s3://{HUB_BUCKET}/models/{SPOKE}/{mark}/{name}"
+    assert aws.bytes_at(result.destination) == SMALL_BODY
+
+
+def test_a_long_name_that_nobody_reads_becomes_a_hash_with_its_endings(aws: World) -> None:
+    uri = aws.put("é" * 500 + ".tar.gz", SMALL_BODY)
+    for longest in (256, 1024):
+        result = aws.copied(uri, named=False, longest=longest)
+        assert len(result.destination) <= longest
+        assert result.destination.endswith(".tar.gz")
+        assert aws.bytes_at(result.destination) == SMALL_BODY
 
 
 @pytest.mark.parametrize(

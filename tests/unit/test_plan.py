@@ -24,7 +24,9 @@ def test_an_approved_version_is_mirrored_with_everything_it_points_to() -> None:
     assert found.action is Action.MIRROR
     assert found.copies == [
         ImageCopy(uri=IMAGE, digest=DIGEST, repository=f"registry-replicator/{SPOKE}/churn"),
-        ArtifactCopy(uri=MODEL, type="object", etag="etag", destination=f"models/{SPOKE}/churn/3/"),
+        ArtifactCopy(
+            uri=MODEL, type="object", etag="etag", destination=f"models/{SPOKE}/churn/3/", named=False
+        ),
     ]
 
 
@@ -96,6 +98,17 @@ def test_object_or_prefix_as_each_member_means_it() -> None:
         ("s3://bbb/code.tar.gz", "object", None),
         ("s3://bbb/data/", "prefix", None),
     ]
+
+
+def test_the_shortest_room_counts_and_a_file_name_that_one_member_needs_stays() -> None:
+    raw = {"S3DataSource": {"S3Uri": MODEL, "S3DataType": "S3Object", "CompressionType": "None"}}
+    source = container(ModelDataUrl=MODEL) | {"CustomerMetadataProperties": {"model": MODEL}}
+    (copy,) = plan(ARN, source, None, a_policy()).copies
+    assert isinstance(copy, ArtifactCopy)
+    assert (copy.longest, copy.named) == (256, False)
+    (copy,) = plan(ARN, container(ModelDataUrl=MODEL, ModelDataSource=raw), None, a_policy()).copies
+    assert isinstance(copy, ArtifactCopy)
+    assert (copy.longest, copy.named) == (1024, True)
 
 
 def test_what_aws_owns_stays_where_it_is() -> None:

@@ -50,6 +50,8 @@ class Location:
 class Text:
     """Free text: when the whole value is an S3 location, it is copied and rewritten, else kept."""
 
+    longest: int = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class SourceUri:
@@ -180,7 +182,7 @@ PACKAGE: dict[str, Node] = {
     "Domain": KEEP,
     "Task": KEEP,
     "SamplePayloadUrl": Location(),
-    "CustomerMetadataProperties": Values(Text()),
+    "CustomerMetadataProperties": Values(Text(longest=256)),
     "SkipModelValidation": KEEP,
     "SourceUri": SourceUri(),
     "SecurityConfig": {"KmsKeyId": Decided("the hub's key takes the place of the spoke's")},

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from replicator.fields import Node, Rule
 
+# S3Uri, S3ModelUri, Url: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+LOCATION_MAX = 1024
+
 type Description = Mapping[str, Any]
 """What `DescribeModelPackage` answers, without ``ResponseMetadata``."""
 
@@ -116,6 +119,8 @@ def artifact_copy(found: Found, location: S3Uri, destination: str) -> ArtifactCo
         type="prefix" if is_prefix else "object",
         etag=etag.strip('"') if etag and not is_prefix else None,
         destination=destination,
+        longest=rule.longest if isinstance(rule, Text) else LOCATION_MAX,
+        named=by_type,
     )
 
 

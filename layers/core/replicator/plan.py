@@ -129,8 +129,22 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
                 f"{found.path} of {arn} is {error}. Register the model again with an s3:// location.",
             ) from error
         if location and not aws_owned_bucket(location.bucket):
-            copies.setdefault(found.value, artifact_copy(found, location, destination))
+            copy = artifact_copy(found, location, destination)
+            copies[found.value] = _joined(copies.get(found.value), copy)
     return list(copies.values())
+
+
+def _joined(before: ArtifactCopy | ImageCopy | None, copy: ArtifactCopy) -> ArtifactCopy:
+    """Join what two members ask of the copy of one location."""
+    if not isinstance(before, ArtifactCopy):
+        return copy
+    return before.model_copy(
+        update={
+            "etag": before.etag or copy.etag,
+            "longest": min(before.longest, copy.longest),
+            "named": before.named or copy.named,
+        }
+    )
 
 
 def uncopied_members(source: Description, locations: Mapping[str, str], policy: Policy) -> set[str]:

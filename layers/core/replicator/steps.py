@@ -35,6 +35,10 @@ class ArtifactCopy(Strict):
     """The ETag that SageMaker recorded at registration, where the package has one. Without quotes."""
     destination: str
     """Key prefix in the hub's bucket, ending with a slash: ``models/<account>/<group>/<version>/``."""
+    longest: int = 1024
+    """How many characters the members that name it leave for the location."""
+    named: bool = True
+    """Whether SageMaker uses the last segment of the key as a file name, so that it has to stay."""
 
 
 class ImageCopy(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -168,6 +169,12 @@ def compare(source: Iterable[Checksum], copy: Iterable[Checksum]) -> Checksum | 
 def fingerprint(*texts: str) -> str:
     """Make the part of a destination key that stands for exactly these bytes: 16 hexadecimal digits."""
     return digest(texts)[:16]
+
+
+def shortened(name: str) -> str:
+    """Give a file name of at most 53 characters for a long one: a hash, and the endings as they were."""
+    endings = re.search(r"(\.[A-Za-z0-9]{1,8}){1,2}$", name)
+    return digest([name])[:32] + (endings[0] if endings else "")
 
 
 def digest(texts: Iterable[str]) -> str:

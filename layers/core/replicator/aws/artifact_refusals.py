@@ -87,8 +87,8 @@ def key_too_long(source: str, key: str, longest: int) -> PermanentError:
     """Say that there is no room for a key below the hub's prefix."""
     return PermanentError(
         ErrorCode.LIMIT_EXCEEDED,
-        f"{source} would become a key of {len(key.encode())} bytes in the hub; S3 allows {longest}. Use a "
-        f"shorter key and register the artifact again.",
+        f"{source} would become the key {key} in the hub ({len(key.encode())} bytes), and there is room for a key "
+        f"or location of {longest}. Use a shorter key and register the artifact again.",
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from replicator.aws import artifact_refusals as refusals
 from replicator.aws.artifact_calls import s3_client
-from replicator.aws.artifact_facts import LONGEST_KEY, Tuning, digest, fingerprint
+from replicator.aws.artifact_facts import LONGEST_KEY, Tuning, digest, fingerprint, shortened
 from replicator.aws.artifact_hub import Hub
 from replicator.aws.artifact_pool import Clock, run
 from replicator.aws.artifact_source import Entry, Source
@@ -124,6 +124,20 @@ class _Copying:
             raise
         return CopyAnswer(done=False, progress=self.progress(items, tally, before))
 
+    def fitting(self, mark: str, name: str) -> str:
+        """Give the key of the copy: the readable one, unless the members that name it have no room for it.
+
+        Then group and version go, for the fingerprint is enough; and last the name, where nobody reads it.
+        """
+        account = self.wanted.destination.split("/")[1]
+        keys = [f"{self.wanted.destination}{mark}/{name}", f"models/{account}/{mark}/{name}"]
+        if name and not self.wanted.named:
+            keys.append(f"models/{account}/{mark}/{shortened(name)}")
+        for key in keys:
+            if len(self.hub.uri(key)) <= self.wanted.longest and len(key.encode()) <= LONGEST_KEY:
+                return key
+        raise refusals.key_too_long(self.wanted.uri, keys[-1], min(LONGEST_KEY, self.wanted.longest))
+
     def items(self) -> tuple[list[Item], str]:
         """Find out what is to be copied to where, and give the prefix that all copies share."""
         raise NotImplementedError
@@ -155,7 +169,7 @@ class _Object(_Copying):
 
     def _destination(self, pin: str) -> str:
         mark = fingerprint(self.location.bucket, self.location.key, pin)
-        return f"{self.wanted.destination}{mark}/{self.location.basename}"
+        return self.fitting(mark, self.location.basename)
 
     def _registered(self) -> ObjectFacts:
         """Describe the object, in the version that was registered where that is known."""
@@ -196,7 +210,7 @@ class _Prefix(_Copying):
         if not entries:
             raise refusals.empty(self.source.uri(self.prefix))
         self.listing = self._digest(entries)
-        self.root = f"{self.wanted.destination}{self.listing[:16]}/"
+        self.root = self.fitting(self.listing[:16], "")
         there = self.hub.sizes(self.root)
         items = []
         for entry in entries:
