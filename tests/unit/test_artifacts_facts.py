@@ -83,9 +83,12 @@ def test_the_pin_is_left_out_of_metadata_that_has_no_room_for_it() -> None:
     assert facts("k", HEAD | {"Metadata": full}).metadata_of_copy() == full
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0")), max_size=4), st.data())
-def test_other_texts_give_another_digest(texts: list[str], data: st.DataObject) -> None:
-    other = data.draw(st.lists(st.text(st.characters(exclude_characters="\0")), max_size=4))
+# Lone surrogates are no UTF-8: neither S3 nor pydantic lets such a text come here.
+TEXTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), max_size=4)
+
+
+@given(TEXTS, TEXTS)
+def test_other_texts_give_another_digest(texts: list[str], other: list[str]) -> None:
     assert (digest(texts) == digest(other)) == (texts == other)
 
 
