@@ -55,10 +55,11 @@ def complete(aws: LocalAws, account: str, stack_name: str, template: dict[str, A
         if "Condition" in resource and not conditions[resource["Condition"]]:
             continue
         if apply := _APPLIERS.get(kind):
-            apply(
-                lambda service: aws.client(service, account),
-                parsing.clean_json(resource.get("Properties", {}), stack.resource_map),
-            )
+            properties = parsing.clean_json(resource.get("Properties", {}), stack.resource_map)
+            if named := _NAMES.get(kind):  # a name that CloudFormation made up
+                made = stack.resource_map[name].physical_resource_id
+                properties = {**properties, named: properties.get(named) or made}
+            apply(lambda service: aws.client(service, account), properties)
         elif kind not in get_model_map():
             missing.append(f"{name} ({kind})")
     return tuple(missing)
@@ -164,6 +165,17 @@ def _function(client: Client, properties: dict[str, Any]) -> None:
         client("lambda").update_function_configuration(FunctionName=properties["FunctionName"], Layers=layers)
 
 
+def _role(client: Client, properties: dict[str, Any]) -> None:
+    """Write the inline policies as JSON; moto keeps objects and shows them as Python."""
+    for policy in properties.get("Policies", []):
+        client("iam").put_role_policy(
+            RoleName=properties["RoleName"],
+            PolicyName=policy["PolicyName"],
+            # SAM's policy templates name no version, which AWS accepts and moto does not.
+            PolicyDocument=json.dumps({"Version": "2012-10-17", **policy["PolicyDocument"]}),
+        )
+
+
 def _group(client: Client, properties: dict[str, Any]) -> None:
     client("sagemaker").create_model_package_group(**properties)
 
@@ -177,6 +189,15 @@ _APPLIERS: dict[str, Applier] = {
     "AWS::DynamoDB::Table": _table,
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::ECR::Repository": _repository,
+    "AWS::IAM::Role": _role,
     "AWS::Lambda::Function": _function,
     "AWS::SageMaker::ModelPackageGroup": _group,
+}
+
+_NAMES = {
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::ECR::Repository": "RepositoryName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::Lambda::Function": "FunctionName",
 }
