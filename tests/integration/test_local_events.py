@@ -6,68 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.integration.conftest import make_function, make_role, policy, receive_all, wait_for
+from tests.integration.conftest import make_function, make_role, receive_all, wait_for
+from tests.integration.event_accounts import DETAIL, RECEIVER, REGION, SENDER, THIRD, Account, admit, bus_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local.server import LocalAws
-
-SENDER, RECEIVER, THIRD = "333333333311", "333333333312", "333333333313"
-REGION = "eu-west-1"
-DETAIL = {"ModelApprovalStatus": "Approved"}
-
-Fresh = "Callable[[str], str]"
-
-
-def bus_arn(account: str, bus: str) -> str:
-    return f"arn:aws:events:{REGION}:{account}:event-bus/{bus}"
-
-
-class Account:
-    """Buses, rules and queues of one account."""
-
-    def __init__(self, aws: LocalAws, number: str, fresh: Callable[[str], str]) -> None:
-        self.aws, self.number, self.fresh = aws, number, fresh
-        self.events, self.sqs = aws.client("events", number), aws.client("sqs", number)
-
-    def bus(self, *statements: dict[str, Any]) -> str:
-        name = self.fresh("bus")
-        arn = self.events.create_event_bus(Name=name)["EventBusArn"]
-        if statements:
-            full = [{"Sid": f"s{i}", "Resource": arn, **s} for i, s in enumerate(statements)]
-            self.events.put_permission(EventBusName=name, Policy=policy(*full))
-        return name
-
-    def queue(self, *, admits: str | None = "*") -> tuple[str, str]:
-        url = self.sqs.create_queue(QueueName=self.fresh("queue"))["QueueUrl"]
-        arn = f"arn:aws:sqs:{REGION}:{self.number}:{url.rpartition('/')[2]}"
-        if admits:
-            statement = {
-                "Effect": "Allow",
-                "Principal": {"Service": "events.amazonaws.com"},
-                "Action": "sqs:SendMessage",
-                "Resource": arn,
-                "Condition": {"ArnLike": {"aws:SourceArn": admits}},
-            }
-            self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(statement)})
-        return url, arn
-
-    def rule(self, bus: str, target: str, pattern: dict[str, Any], **more: Any) -> str:
-        name = self.fresh("rule")
-        made = self.events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
-        self.events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "t", "Arn": target, **more}])
-        return str(made["RuleArn"])
-
-    def put(self, source: str, bus: str = "default", **more: Any) -> dict[str, Any]:
-        entry = {"Source": source, "DetailType": "Test", "Detail": "{}", "EventBusName": bus, **more}
-        result: dict[str, Any] = self.events.put_events(Entries=[entry])["Entries"][0]
-        return result
-
-    def bodies(self, url: str) -> list[dict[str, Any]]:
-        return [json.loads(message["Body"]) for message in receive_all(self.aws, self.number, url)]
 
 
 @pytest.fixture
@@ -78,15 +24,6 @@ def sender(local_aws: LocalAws, fresh: Callable[[str], str]) -> Account:
 @pytest.fixture
 def receiver(local_aws: LocalAws, fresh: Callable[[str], str]) -> Account:
     return Account(local_aws, RECEIVER, fresh)
-
-
-def admit(account: str, **condition: Any) -> dict[str, Any]:
-    return {
-        "Effect": "Allow",
-        "Principal": {"AWS": account},
-        "Action": "events:PutEvents",
-        **({"Condition": condition} if condition else {}),
-    }
 
 
 def test_the_envelope(sender: Account) -> None:
@@ -305,60 +242,3 @@ def test_what_a_target_gets(sender: Account, shape: dict[str, Any], expected: di
     sender.rule(bus, queue, {"source": ["mine"]}, **shape)
     sender.put("mine", bus, Detail=json.dumps(DETAIL))
     assert sender.bodies(url) == [expected]
-
-
-class TestPutEvents:
-    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
-
-    def test_a_source_of_aws_is_not_for_callers(self, sender: Account) -> None:
-        """ErrorCode of https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html"""
-        (url, queue) = sender.queue()
-        bus = sender.bus()
-        sender.rule(bus, queue, {"source": [{"prefix": ""}]})
-        assert sender.put("aws.sagemaker", bus)["ErrorCode"] == "NotAuthorizedForSourceException"
-        assert sender.bodies(url) == []
-
-    @pytest.mark.parametrize(
-        ("change", "code"),
-        [
-            ({"Detail": "no json"}, "MalformedDetail"),
-            ({"Detail": "[1]"}, "MalformedDetail"),
-            ({"DetailType": ""}, "InvalidArgument"),
-        ],
-    )
-    def test_an_entry_that_is_wrong_does_not_stop_the_others(
-        self, sender: Account, change: dict[str, Any], code: str
-    ) -> None:
-        good = {"Source": "mine", "DetailType": "Test", "Detail": "{}"}
-        answer = sender.events.put_events(Entries=[{**good, **change}, good])
-        assert answer["FailedEntryCount"] == 1
-        assert answer["Entries"][0]["ErrorCode"] == code
-        assert "EventId" in answer["Entries"][1]
-
-    def test_the_limit_of_size(self, sender: Account) -> None:
-        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html"""
-        room = 1024 * 1024 - len("mine") - len("Test") - len('{"x":""}')
-        assert "EventId" in sender.put(
-            "mine", Detail=json.dumps({"x": "a" * (room - 1)}, separators=(",", ":"))
-        )
-        with pytest.raises(ClientError, match="Total size of the entries in the request is over the limit"):
-            sender.put("mine", Detail=json.dumps({"x": "a" * room}, separators=(",", ":")))
-
-    def test_ten_entries_at_most(self, sender: Account) -> None:
-        good = {"Source": "mine", "DetailType": "Test", "Detail": "{}"}
-        with pytest.raises(ClientError, match="ValidationException"):
-            sender.events.put_events(Entries=[good] * 11)
-
-    def test_another_accounts_bus_by_its_arn(self, sender: Account, receiver: Account) -> None:
-        bus, (url, queue) = receiver.bus(admit(SENDER)), receiver.queue()
-        receiver.rule(bus, queue, {"account": [SENDER]})
-        sender.put("mine", bus_arn(RECEIVER, bus))
-        (event,) = receiver.bodies(url)
-        assert event["account"] == SENDER
-
-    def test_another_accounts_bus_without_its_leave(self, sender: Account, receiver: Account) -> None:
-        bus, (url, queue) = receiver.bus(), receiver.queue()
-        receiver.rule(bus, queue, {"account": [SENDER]})
-        with pytest.raises(ClientError, match="AccessDenied"):
-            sender.put("mine", bus_arn(RECEIVER, bus))
-        assert receiver.bodies(url) == []
