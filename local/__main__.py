@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.landscape import HUB, ROOT, SPOKES, Landscape, deploy_all
+from local.seed import Seeded, seed
 from local.server import LocalAws
 
 if TYPE_CHECKING:
@@ -22,27 +23,38 @@ Logs of the functions: {logs}
 
 In another terminal:
 
-  export AWS_CONFIG_FILE={config}
+  export AWS_CONFIG_FILE={config} AWS_SHARED_CREDENTIALS_FILE=/dev/null
 
-A spoke's model packages, and approving one:
+What waits for approval in the spokes:
 
-  aws --profile spoke-a sagemaker list-model-package-groups
-  aws --profile spoke-a sagemaker list-model-packages --model-package-group-name GROUP
+{waiting}
+
+Approve one; its mirror is there some seconds later:
+
   aws --profile spoke-a sagemaker update-model-package --model-approval-status Approved \\
-      --model-package-arn arn:aws:sagemaker:{region}:{spoke}:model-package/GROUP/VERSION
-
-What the hub makes of it:
-
+      --model-package-arn {first}
   aws --profile hub stepfunctions list-executions --state-machine-arn {machine}
-  aws --profile hub sagemaker list-model-packages --model-package-group-name {spoke}-GROUP
+  aws --profile hub sagemaker list-model-packages --model-package-group-name {group}
+  aws --profile hub sagemaker describe-model-package \\
+      --model-package-name arn:aws:sagemaker:{region}:{hub}:model-package/{group}/1
   aws --profile hub s3 ls --recursive s3://{bucket}/models/
+  aws --profile hub ecr describe-repositories
   aws --profile hub dynamodb scan --table-name {ledger}
 
-What could not be mirrored, with its reason, and sending it back when that is repaired:
+The artifact of {lost_name} is missing. Approve it, and read in the dead-letter queue why there is no mirror:
 
+  aws --profile spoke-b sagemaker update-model-package --model-approval-status Approved \\
+      --model-package-arn {lost}
   aws --profile hub --endpoint-url {endpoint} sqs receive-message --queue-url {dead} \\
-      --message-attribute-names All --visibility-timeout 0
-  aws --profile hub lambda invoke --function-name {redrive} --payload '{{}}' redriven.json
+      --message-attribute-names All --visibility-timeout 0 --output text \\
+      --query 'Messages[].MessageAttributes.[code.StringValue, reason.StringValue]'
+
+Put it there, and send the event back:
+
+  aws --profile spoke-b s3 cp {kept} \\
+      {missing}
+  aws --profile hub lambda invoke --function-name {redrive} --payload '{{}}' {folder}/redriven.json
+  aws --profile hub sagemaker list-model-packages --model-package-group-name {lost_group}
 
 Ctrl-C ends it.
 """
@@ -63,15 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with LocalAws(chosen.host, chosen.port, region=chosen.region, root=folder) as aws:
         print("Deploying the hub and two spokes ...", flush=True)
         landscape = deploy_all(aws)
-        seed(landscape)
+        print("Training models and registering them in the spokes ...", flush=True)
+        seeded = seed(landscape)
         config = write_profiles(aws, folder / "aws-config")
-        print(guide(landscape, config), flush=True)
+        print(guide(landscape, config, seeded), flush=True)
         wait_for_end()
         print("\nEnding.", flush=True)
-
-
-def seed(landscape: Landscape) -> None:
-    """Put something to look at into the spokes."""
 
 
 def write_profiles(aws: LocalAws, path: Path) -> Path:
@@ -97,15 +106,25 @@ def write_profiles(aws: LocalAws, path: Path) -> Path:
     return path
 
 
-def guide(landscape: Landscape, config: Path) -> str:
+def guide(landscape: Landscape, config: Path, seeded: Seeded) -> str:
     """Write how to look around."""
     aws, hub = landscape.aws, landscape.hub
+    first, lost = seeded.versions[0], seeded.lost
     return _GUIDE.format(
         endpoint=aws.endpoint,
         region=aws.region,
         logs=aws.root / "logs",
+        folder=aws.root,
         config=config,
-        spoke=SPOKES["spoke-a"],
+        waiting="\n".join(f"  {version.arn}" for version in seeded.versions),
+        first=first.arn,
+        group=f"{first.account}-{first.trained.name}",
+        lost=lost.arn,
+        lost_name=lost.arn.rpartition("model-package/")[2],
+        lost_group=f"{lost.account}-{lost.trained.name}",
+        missing=seeded.missing,
+        kept=seeded.kept,
+        hub=hub.account,
         machine=hub.outputs["StateMachineArn"],
         bucket=hub.outputs["BucketName"],
         ledger=hub.outputs["LedgerTable"],

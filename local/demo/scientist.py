@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from local.demo.models import Trained
     from local.server import LocalAws
 
-_AWS_REGISTRIES = {"us-east-1": "683313688378", "eu-west-1": "141502667606"}
+AWS_REGISTRIES = {"us-east-1": "683313688378", "eu-west-1": "141502667606"}
+"""Accounts of AWS's scikit-learn images in the regions that are played in here."""
 
 
 def aws_sklearn(region: str) -> str:
-    """Give AWS's own scikit-learn image in us-east-1 or eu-west-1.
+    """Give AWS's own scikit-learn image in one of the regions of `AWS_REGISTRIES`.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/ecr-us-east-1.html
     """
-    registry = f"{_AWS_REGISTRIES[region]}.dkr.ecr.{region}.amazonaws.com"
+    registry = f"{AWS_REGISTRIES[region]}.dkr.ecr.{region}.amazonaws.com"
     return f"{registry}/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
 
