@@ -84,12 +84,6 @@ def service_credentials(role: str, session_name: str, region: str) -> Credential
     return Credentials(assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
 
 
-def assumed_role_of(access_key: str, account: str) -> str | None:
-    """Give the ARN of the role whose temporary access key it is, or None for any other key."""
-    assumed = sts_backends[account][_PARTITION].get_assumed_role_from_access_key(access_key)
-    return assumed.role_arn if assumed else None
-
-
 def ensure_persona(account: str) -> str:
     """Make the role `PERSONA` in an account unless it is there, and give its ARN."""
     backend = iam_backends[account][_PARTITION]

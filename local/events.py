@@ -19,7 +19,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.events.models import EventBus, EventBusPolicyStatement, EventsBackend, Rule, events_backends
 from moto.events.responses import EventsHandler
 
-from local.accounts import account_of, assumed_role_of
+from local.accounts import account_of
 from local.event_targets import Targets
 from local.iam import Access, Policies, Principal, evaluate
 
@@ -51,17 +51,13 @@ class EventBridge:
         bridge = self
 
         def put_events(handler: EventsHandler) -> str:
-            account, region = handler.current_account, handler.region
-            role = assumed_role_of(handler.access_key, account)
-            caller = Principal(account=account, arn=role or f"arn:aws:iam::{account}:root")
-            entries = bridge.put(caller, account, region, handler._get_param("Entries"))
+            entries = bridge.put(handler.current_account, handler.region, handler._get_param("Entries"))
             failed = sum("ErrorCode" in entry for entry in entries)
             return json.dumps({"FailedEntryCount": failed, "Entries": entries})
 
         def backend_put_events(backend: EventsBackend, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
             # For the other services of moto, which call it in the name of the account.
-            caller = Principal(account=backend.account_id, arn=f"arn:aws:iam::{backend.account_id}:root")
-            return bridge.put(caller, backend.account_id, backend.region_name, events)
+            return bridge.put(backend.account_id, backend.region_name, events)
 
         def send_to_targets(rule: Rule, event: Envelope, transform_input: bool = True) -> None:
             # Archives' replays, and notifications of moto's own services, come this way.
@@ -101,10 +97,11 @@ class EventBridge:
         self.publish(account, region, "default", event)
         return str(event["id"])
 
-    def put(
-        self, caller: Principal, account: str, region: str, entries: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """Answer ``PutEvents``: one result per entry, in order."""
+    def put(self, account: str, region: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Answer ``PutEvents``: one result per entry, in order.
+
+        Whether the caller may put an event on the bus, another account's included, IAM has decided before.
+        """
         if len(entries) > 10:
             raise JsonRESTError(
                 "ValidationException",
@@ -115,9 +112,9 @@ class EventBridge:
             raise JsonRESTError(
                 "ValidationException", "Total size of the entries in the request is over the limit."
             )
-        return [self._put_one(caller, account, region, entry) for entry in entries]
+        return [self._put_one(account, region, entry) for entry in entries]
 
-    def _put_one(self, caller: Principal, account: str, region: str, entry: dict[str, Any]) -> dict[str, Any]:
+    def _put_one(self, account: str, region: str, entry: dict[str, Any]) -> dict[str, Any]:
         for name in ("Source", "DetailType", "Detail"):
             if not entry.get(name):
                 return _refused(
@@ -135,14 +132,6 @@ class EventBridge:
             return _refused("NotAuthorizedForSourceException", "Not authorized for the source.")
         target, target_region, bus = _address(entry.get("EventBusName"), account, region)
         event = _made(entry, detail, account, region)
-        role = caller.arn if ":role/" in (caller.arn or "") else None
-        if target != account and not self.accepts(target, target_region, bus, account, role, event):
-            arn = f"arn:aws:events:{target_region}:{target}:event-bus/{bus}"
-            return _refused(
-                "AccessDeniedException",
-                f"{caller} is not authorized to perform: events:PutEvents on resource: {arn} because no "
-                "resource-based policy allows the events:PutEvents action",
-            )
         self.publish(target, target_region, bus, event, hops=int(target != account))
         return {"EventId": event["id"]}
 
