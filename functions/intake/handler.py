@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -16,7 +15,7 @@ from aws_lambda_powertools.utilities.batch import (
 )
 
 from replicator.aws.ledger import Ledger
-from replicator.aws.sessions import client_config
+from replicator.aws.sessions import client_config, new_session
 from replicator.observability import logger, metrics, tracer
 from replicator.operations.intake import Intake
 from replicator.settings import IntakeSettings
@@ -39,7 +38,7 @@ def _take(record: SQSRecord, intake: Intake) -> None:
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Take a batch of messages in; those that have to come again are named in the answer."""
     settings = IntakeSettings.from_environment(os.environ)
-    session = boto3.Session()
+    session = new_session()
     intake = Intake(
         settings=settings,
         region=os.environ["AWS_REGION"],

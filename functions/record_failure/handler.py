@@ -6,12 +6,11 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools.metrics import MetricUnit
 
 from replicator.aws.bus import Bus
 from replicator.aws.ledger import Ledger
-from replicator.aws.sessions import client_config
+from replicator.aws.sessions import client_config, new_session
 from replicator.observability import logger, metrics, tracer
 from replicator.operations.failing import Failing, FailureRequest
 from replicator.settings import RecordFailureSettings
@@ -28,7 +27,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     settings = RecordFailureSettings.from_environment(os.environ)
     request = FailureRequest.model_validate(event)
     logger.append_keys(source_arn=request.source_arn, attempt=request.attempt)
-    session = boto3.Session()
+    session = new_session()
     failing = Failing(
         ledger=Ledger(session, settings.ledger_table),
         sqs=session.client("sqs", config=client_config()),

@@ -6,9 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
-from replicator.aws.sessions import client_config
+from replicator.aws.sessions import client_config, new_session
 from replicator.observability import logger, tracer
 from replicator.operations.dead_letters import Redrive, RedriveRequest
 from replicator.settings import RedriveSettings
@@ -23,7 +21,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `RedriveAnswer` for a `RedriveRequest`, see `replicator.operations.dead_letters`."""
     settings = RedriveSettings.from_environment(os.environ)
     redrive = Redrive(
-        sqs=boto3.Session().client("sqs", config=client_config()),
+        sqs=new_session().client("sqs", config=client_config()),
         dead_letter_queue_url=settings.dead_letter_queue_url,
         intake_queue_url=settings.intake_queue_url,
     )

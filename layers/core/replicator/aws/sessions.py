@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.loaders import create_loader
 
 from replicator.errors import DENIED_CODES, ErrorCode, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from botocore.loaders import Loader
     from mypy_boto3_sts.type_defs import TagTypeDef
 
 SPOKE_TAG = "spoke"
@@ -31,6 +35,19 @@ def client_config(**more: object) -> Config:
     return base.merge(Config(**more)) if more else base  # type: ignore[arg-type]
 
 
+@cache
+def _loader() -> Loader:
+    # Shared by all sessions of a warm function: each would read the services' models from disk again.
+    return create_loader()
+
+
+def new_session(**options: Any) -> boto3.Session:
+    """Make a session; without options, with the function's own credentials."""
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _loader())
+    return boto3.Session(botocore_session=core, **options)
+
+
 @dataclass(frozen=True)
 class Sessions:
     """Makes sessions for one invocation.
@@ -43,7 +60,7 @@ class Sessions:
 
     partition: str
     region: str
-    own: boto3.Session = field(default_factory=boto3.Session)
+    own: boto3.Session = field(default_factory=new_session)
 
     def spoke(self, account: str, role_name: str) -> boto3.Session:
         """Assume the read role of one spoke. Raises `PermanentError` when it does not let us in."""
@@ -72,7 +89,7 @@ class Sessions:
             Tags=tags,
         )
         credentials = answer["Credentials"]
-        return boto3.Session(
+        return new_session(
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
             aws_session_token=credentials["SessionToken"],
