@@ -64,6 +64,8 @@ class StateMachines:
         self._lock = threading.Lock()
         self.wait_factor = 1.0
         """By which every wait before a retry is multiplied. For tests only; 1 is as documented."""
+        self.waits: list[float] = []
+        """Every wait before a retry, in seconds, before it was multiplied."""
 
     def install(self) -> None:
         """Let moto's engine call this local AWS."""
@@ -74,6 +76,7 @@ class StateMachines:
 
             @staticmethod
             def sleep(seconds: float) -> None:
+                machines.waits.append(seconds)
                 time.sleep(seconds * machines.wait_factor)
 
         self._aws.patch(models, "stepfunctions_backends", stepfunctions_parser_backends)

@@ -149,15 +149,15 @@ def test_attempts_are_counted_anew_when_a_state_is_entered_again(machines: Machi
 
 
 def test_waits_grow_up_to_the_longest(machines: Machines, local_aws: LocalAws, function: str) -> None:
-    """1, 2, then 2 seconds instead of 4: `MaxDelaySeconds`."""
-    before, local_aws.state_machines.wait_factor = local_aws.state_machines.wait_factor, 0.2
-    try:
-        began = time.monotonic()
-        retry = [{**RETRY[0], "JitterStrategy": "NONE"}]
+    """1, 2, then 2 seconds instead of 4: `MaxDelaySeconds`; with full jitter anything up to that."""
+    for jitter in ("NONE", "FULL"):
+        before = len(local_aws.state_machines.waits)
+        retry = [{**RETRY[0], "JitterStrategy": jitter}]
         machines.run({"Call": task(function, Retry=retry)}, {"key": machines.fresh("k"), "fails": 3})
-        assert 1.0 <= time.monotonic() - began < 1.35
-    finally:
-        local_aws.state_machines.wait_factor = before
+        waits = local_aws.state_machines.waits[before:]
+        assert len(waits) == 3
+        assert all(0 <= wait <= longest for wait, longest in zip(waits, (1, 2, 2), strict=True))
+        assert (waits == [1, 2, 2]) == (jitter == "NONE")
 
 
 def test_a_map_keeps_the_order_and_selects_its_items(machines: Machines, function: str) -> None:
