@@ -135,7 +135,9 @@ Resources:
     Properties:
       Queues: [!Ref Q]
       PolicyDocument:
-        Statement: [!If [Never, {allow}, !Ref "AWS::NoValue"], {{ Effect: Deny, Action: "sqs:PurgeQueue", Principal: "*" }}]
+        Statement:
+          - !If [Never, {allow}, !Ref "AWS::NoValue"]
+          - {{ Effect: Deny, Action: "sqs:PurgeQueue", Principal: "*" }}
 """
     )
     stack = deploy(local_aws, ACCOUNT, template, stack_name=name)
