@@ -89,10 +89,17 @@ class World:
         destination: str = DESTINATION,
         longest: int = 1024,
         named: bool = True,
+        base: ArtifactCopy | None = None,
     ) -> CopyAnswer:
         """Copy, with the code under test, over HTTP."""
         wanted = ArtifactCopy(
-            uri=uri, type=kind, etag=etag, destination=destination, longest=longest, named=named
+            uri=uri,
+            type=kind,
+            etag=etag,
+            destination=destination,
+            longest=longest,
+            named=named,
+            base=base,
         )
         request = CopyRequest(source_arn=PACKAGE, copy_=wanted, progress=progress)
         sessions = Sessions("aws", REGION, self.own)

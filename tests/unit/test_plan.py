@@ -100,6 +100,18 @@ def test_object_or_prefix_as_each_member_means_it() -> None:
     ]
 
 
+def test_a_manifest_goes_with_the_location_beside_it() -> None:
+    data = {
+        "S3Uri": "s3://bbb/w/",
+        "S3DataType": "S3Prefix",
+        "ManifestS3Uri": "s3://bbb/m.csv",
+        "ManifestEtag": "e",
+    }
+    copies = plan(ARN, container(ModelDataSource={"S3DataSource": data}), None, a_policy()).copies
+    prefix, manifest = (copy for copy in copies if isinstance(copy, ArtifactCopy))
+    assert (manifest.type, manifest.etag, manifest.base) == ("manifest", "e", prefix)
+
+
 def test_the_shortest_room_counts_and_a_file_name_that_one_member_needs_stays() -> None:
     raw = {"S3DataSource": {"S3Uri": MODEL, "S3DataType": "S3Object", "CompressionType": "None"}}
     source = container(ModelDataUrl=MODEL) | {"CustomerMetadataProperties": {"model": MODEL}}

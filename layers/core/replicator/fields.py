@@ -40,8 +40,8 @@ class Decided:
 class Location:
     """An S3 location: copied, and rewritten to where it went."""
 
-    type: Literal["object", "S3DataType"] = "object"
-    """One object; or as the member ``S3DataType`` beside it says."""
+    type: Literal["object", "S3DataType", "manifest"] = "object"
+    """One object; as the member ``S3DataType`` beside it says; or a manifest of what lies below ``S3Uri``."""
     etag: str | None = None
     """The member beside it that holds the ETag which SageMaker recorded."""
 
@@ -101,7 +101,7 @@ _S3_MODEL_DATA: Node = {
     "CompressionType": KEEP,
     "ModelAccessConfig": {"AcceptEula": Refuse()},
     "HubAccessConfig": {"HubContentArn": Refuse()},
-    "ManifestS3Uri": Location("object", etag="ManifestEtag"),
+    "ManifestS3Uri": Location("manifest", etag="ManifestEtag"),
     "ETag": _ETAG,
     "ManifestEtag": _ETAG,
 }

@@ -106,22 +106,36 @@ def s3_location(found: Found) -> S3Uri | None:
 
 
 def artifact_copy(found: Found, location: S3Uri, destination: str) -> ArtifactCopy:
-    """Say how a location is copied: as the object or the prefix that its member means."""
+    """Say how a location is copied: as the object, prefix or manifest that its member means."""
     rule = found.rule
-    by_type = isinstance(rule, Location) and rule.type == "S3DataType"
-    if by_type:
-        is_prefix = found.beside.get("S3DataType") == "S3Prefix"
-    else:
-        is_prefix = isinstance(rule, Text | fields.SourceUri) and location.key.endswith("/")
-    etag = found.beside.get(rule.etag) if isinstance(rule, Location) and rule.etag else None
+    if not isinstance(rule, Location):
+        return ArtifactCopy(
+            uri=found.value,
+            type="prefix" if location.key.endswith("/") else "object",
+            destination=destination,
+            longest=rule.longest if isinstance(rule, Text) else LOCATION_MAX,
+            named=False,
+        )
+    by_type = rule.type == "S3DataType"
+    is_prefix = by_type and found.beside.get("S3DataType") == "S3Prefix"
+    etag = found.beside.get(rule.etag) if rule.etag else None
     return ArtifactCopy(
         uri=found.value,
-        type="prefix" if is_prefix else "object",
+        type="prefix" if is_prefix else "manifest" if rule.type == "manifest" else "object",
         etag=etag.strip('"') if etag and not is_prefix else None,
         destination=destination,
-        longest=rule.longest if isinstance(rule, Text) else LOCATION_MAX,
         named=by_type,
+        base=_base(found, destination) if rule.type == "manifest" else None,
     )
+
+
+def _base(found: Found, destination: str) -> ArtifactCopy | None:
+    """Give the copy of ``S3Uri`` beside a manifest."""
+    uri = found.beside.get("S3Uri")
+    if not uri:
+        return None
+    beside = Found(found.path, Location("S3DataType", etag="ETag"), uri, found.beside)
+    return artifact_copy(beside, S3Uri.parse(uri), destination)
 
 
 @dataclass(frozen=True, slots=True)

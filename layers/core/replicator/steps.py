@@ -30,13 +30,15 @@ class ArtifactCopy(Strict):
     kind: Literal["artifact"] = "artifact"
     uri: str
     """As the package spells it."""
-    type: Literal["object", "prefix"]
+    type: Literal["object", "prefix", "manifest"]
     etag: str | None = None
     """The ETag that SageMaker recorded at registration, where the package has one. Without quotes."""
     destination: str
     """Key prefix in the hub's bucket, ending with a slash: ``models/<account>/<group>/<version>/``."""
     longest: int = 1024
     """How many characters the members that name it leave for the location."""
+    base: ArtifactCopy | None = None
+    """Of a manifest: the copy of the location beside it, below which what it lists lies."""
     named: bool = True
     """Whether SageMaker uses the last segment of the key as a file name, so that it has to stay."""
 

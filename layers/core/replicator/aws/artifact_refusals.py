@@ -114,3 +114,12 @@ def no_progress(uri: str, moved: int, total: int) -> PermanentError:
         f"copying {uri} stands still at {moved} of {total} bytes. Look at the function's log and at the "
         f"throttling metrics of both buckets, then redrive: it goes on from there.",
     )
+
+
+def unreadable_manifest(uri: str, why: str) -> PermanentError:
+    """Say that a manifest cannot be followed."""
+    return PermanentError(
+        ErrorCode.INVALID_LOCATION,
+        f"the manifest {uri} cannot be mirrored: {why}. Only what lies below the data source's own location is "
+        "copied. Register the version again with a manifest that lists nothing else.",
+    )

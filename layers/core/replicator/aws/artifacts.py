@@ -9,6 +9,7 @@ anywhere is simply run again.
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,15 @@ from replicator.aws.artifact_transfer import Transfer
 from replicator.aws.artifact_uploads import Uploads
 from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn, S3Uri
+from replicator.manifests import ForeignLocationError, rewrite_manifest
 from replicator.steps import ArtifactCopy, CopyAnswer, CopyRequest, CopyResult, Progress
 
 if TYPE_CHECKING:
     from replicator.aws.artifact_facts import ObjectFacts
     from replicator.aws.sessions import Sessions
     from replicator.settings import CopyArtifactSettings
+
+LARGEST_MANIFEST = 16 * 1024 * 1024
 
 
 def copy_artifact(
@@ -61,29 +65,46 @@ def copy_artifact(
         The same call may succeed later.
     """
     tuning = tuning or Tuning()
-    copy, location, account = _parse(request)
+    copy, account = _parse(request)
     client = s3_client(sessions.for_spoke(settings.copy_role_arn, account), sessions.region, tuning.streams)
-    source = Source(
-        sessions,
-        client,
-        bucket=location.bucket,
-        account=account,
-        copy_role_arn=settings.copy_role_arn,
-        spoke_role_name=settings.spoke_role_name,
-        streams=tuning.streams,
-    )
     hub = Hub(client, settings.hub_account, settings.hub_bucket, settings.hub_key_arn)
-    work = _Object if copy.type == "object" else _Prefix
-    return work(copy, location, source, hub).copy(request.progress, seconds_left, tuning)
+
+    def work(copy: ArtifactCopy) -> _Copying:
+        location = _location(request.source_arn, copy)
+        source = Source(
+            sessions,
+            client,
+            bucket=location.bucket,
+            account=account,
+            copy_role_arn=settings.copy_role_arn,
+            spoke_role_name=settings.spoke_role_name,
+            streams=tuning.streams,
+        )
+        kind = {"object": _Object, "prefix": _Prefix, "manifest": _Manifest}[copy.type]
+        made = kind(copy, location, source, hub)
+        if isinstance(made, _Manifest) and copy.base is not None:
+            made.base = work(copy.base)
+        return made
+
+    return work(copy).copy(request.progress, seconds_left, tuning)
 
 
-def _parse(request: CopyRequest) -> tuple[ArtifactCopy, S3Uri, str]:
+def _location(source_arn: str, copy: ArtifactCopy) -> S3Uri:
+    try:
+        location = S3Uri.parse(copy.uri)
+    except InvalidIdentifierError as error:
+        raise PermanentError(ErrorCode.INVALID_LOCATION, f"{source_arn}: {error}") from error
+    if copy.type != "prefix" and not location.basename:
+        raise PermanentError(ErrorCode.INVALID_LOCATION, f"{source_arn}: {copy.uri} names no object")
+    return location
+
+
+def _parse(request: CopyRequest) -> tuple[ArtifactCopy, str]:
     copy = request.copy_
     if not isinstance(copy, ArtifactCopy):
         raise PermanentError(ErrorCode.UNEXPECTED, f"{copy.uri} is an image, not an artifact")
     try:
         account = ModelPackageArn.parse(request.source_arn).account
-        location = S3Uri.parse(copy.uri)
     except InvalidIdentifierError as error:
         raise PermanentError(ErrorCode.INVALID_LOCATION, f"{request.source_arn}: {error}") from error
     if not copy.destination.startswith(f"models/{account}/") or not copy.destination.endswith("/"):
@@ -91,9 +112,7 @@ def _parse(request: CopyRequest) -> tuple[ArtifactCopy, S3Uri, str]:
             ErrorCode.UNEXPECTED,
             f"{request.source_arn}: {copy.destination} is not the place of account {account} in the hub",
         )
-    if copy.type == "object" and not location.basename:
-        raise PermanentError(ErrorCode.INVALID_LOCATION, f"{request.source_arn}: {copy.uri} names no object")
-    return copy, location, account
+    return copy, account
 
 
 class _Copying:
@@ -246,4 +265,49 @@ class _Prefix(_Copying):
             checksum=f"SHA-256:{digest(texts)}",
             verified=", ".join(sorted({outcome.verified for outcome in outcomes.values()})),
             method=", ".join(sorted(methods - {ALREADY_THERE})) or ALREADY_THERE,
+        )
+
+
+class _Manifest(_Object):
+    """A manifest: copied as it is, or rewritten where it names the location beside it."""
+
+    base: _Copying | None = None
+
+    def copy(self, before: Progress | None, seconds_left: Clock, tuning: Tuning) -> CopyAnswer:
+        self.found = self._registered()
+        if self.found.size > LARGEST_MANIFEST:
+            raise refusals.too_large(
+                self.wanted.uri, f"a manifest of {self.found.size} bytes, over {LARGEST_MANIFEST}"
+            )
+        body = b"".join(self.source.read(self.found, None, direct=self.found.direct))
+        moved = ""
+        try:
+            text = body.decode()
+            if "s3://" in text and self.base is not None:
+                items, root = self.base.items()
+                moved = self.hub.uri(root if self.base.wanted.type == "prefix" else items[0].destination)
+                text = rewrite_manifest(text, str(self.base.location), moved)
+            elif "s3://" in text:
+                raise ForeignLocationError("a location, and there is none beside it")
+        except UnicodeDecodeError as error:
+            raise refusals.unreadable_manifest(self.wanted.uri, f"it is not UTF-8 text ({error})") from error
+        except ForeignLocationError as error:
+            raise refusals.unreadable_manifest(self.wanted.uri, f"it lists {error}") from error
+        if text.encode() == body:
+            return super().copy(before, seconds_left, tuning)
+        mark = fingerprint(self.location.bucket, self.location.key, self.found.pin, moved)
+        key = self.fitting(mark, self.location.basename)
+        self.hub.write(self.found, text.encode(), key)
+        return CopyAnswer(
+            done=True,
+            result=CopyResult(
+                kind="artifact",
+                uri=self.wanted.uri,
+                destination=self.hub.uri(key),
+                bytes=len(text.encode()),
+                pin=self.found.pin,
+                checksum=f"SHA-256:{hashlib.sha256(text.encode()).hexdigest()}",
+                verified="written by the replicator",
+                method="rewritten",
+            ),
         )

@@ -1,0 +1,72 @@
+"""Copying a manifest: to the letter, or rewritten where it names the location beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from replicator.errors import ErrorCode, PermanentError
+from replicator.steps import ArtifactCopy
+from tests.integration.artifact_world import DESTINATION, SPOKE_BUCKET, World, emptied, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BASE = ArtifactCopy(uri=f"s3://{SPOKE_BUCKET}/w/", type="prefix", destination=DESTINATION)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[World]:
+    with serving() as world:
+        yield world
+
+
+@pytest.fixture
+def aws(running: World) -> World:
+    world = emptied(running)
+    world.put("w/one.bin", b"one")
+    world.put("w/d/two.bin", b"two")
+    return world
+
+
+def test_what_a_manifest_lists_is_where_the_mirrored_prefix_is(aws: World) -> None:
+    text = f"s3://{SPOKE_BUCKET}/w/one.bin,3\ns3://{SPOKE_BUCKET}/w/d/two.bin,3\n"
+    uri = aws.put("manifest.csv", text.encode(), ContentType="text/csv")
+    result = aws.copied(uri, kind="manifest", base=BASE)
+    prefix = aws.copied(BASE.uri, kind="prefix").destination
+    rewritten = aws.bytes_at(result.destination).decode()
+    assert rewritten == f"{prefix}one.bin,3\n{prefix}d/two.bin,3\n"
+    assert [aws.bytes_at(line.partition(",")[0]) for line in rewritten.splitlines()] == [b"one", b"two"]
+    assert (result.method, result.destination.rpartition("/")[2]) == ("rewritten", "manifest.csv")
+    assert aws.copied(uri, kind="manifest", base=BASE) == result
+
+
+def test_a_manifest_of_names_is_copied_to_the_letter(aws: World) -> None:
+    uri = aws.put("manifest.csv", b"one.bin,3\nd/two.bin,3\n")
+    result = aws.copied(uri, kind="manifest", base=BASE)
+    assert result.verified == "CRC64NVME"
+    assert aws.bytes_at(result.destination) == b"one.bin,3\nd/two.bin,3\n"
+
+
+def test_another_manifest_or_other_contents_never_write_over_a_copy(aws: World) -> None:
+    text = f"s3://{SPOKE_BUCKET}/w/one.bin\n".encode()
+    first = aws.copied(aws.put("manifest.csv", text), kind="manifest", base=BASE)
+    aws.put("w/three.bin", b"three")
+    second = aws.copied(f"s3://{SPOKE_BUCKET}/manifest.csv", kind="manifest", base=BASE)
+    assert first.destination != second.destination
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"s3://elsewhere/x.bin", "s3://elsewhere/x.bin"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_a_manifest_that_cannot_be_followed_is_refused(aws: World, body: bytes, said: str) -> None:
+    uri = aws.put("manifest.csv", body)
+    with pytest.raises(PermanentError, match=said) as caught:
+        aws.copy(uri, kind="manifest", base=BASE)
+    assert caught.value.code is ErrorCode.INVALID_LOCATION
+    assert aws.listed() == []
