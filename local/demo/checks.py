@@ -16,6 +16,8 @@ from local.demo.scientist import aws_sklearn
 from local.demo.stage import DIABETES, DIGITS, SPOKES, TUMOURS, WINES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local.demo.scientist import Registered
     from local.demo.stage import Stage
 
@@ -29,7 +31,8 @@ class Seen:
     """How many were the same as before."""
     objects: dict[str, int] = field(default_factory=dict)
     """Sizes by location."""
-    problems: list[str] = field(default_factory=list)
+    problems: dict[str, list[str]] = field(default_factory=lambda: {look: [] for look in LOOKS})
+    """What is wrong, by the name of the look in `LOOKS` that found it."""
 
 
 def prove(stage: Stage) -> list[Row]:
@@ -40,18 +43,11 @@ def prove(stage: Stage) -> list[Row]:
         tempfile.TemporaryDirectory() as scratch,
     ):
         for name, version in stage.versions.items():
-            found = mirrors.get(version.arn)
-            if not found:
-                continue
-            seen[name] = Seen(found[0])
-            folder = Path(scratch) / version.label.replace(" ", "-")
-            try:
-                _inspect(stage, version, seen[name], folder)
-            except Exception as error:
-                seen[name].problems.append(f"{version.label}: {type(error).__name__}: {error}")
-                continue
-            same, rows = seen[name].predictions, len(version.trained.rows)
-            stage.screen.news(f"{version.label:20} {same} of {rows} predictions as before registration")
+            if found := mirrors.get(version.arn):
+                folder = Path(scratch) / version.label.replace(" ", "-")
+                seen[name] = _inspect(stage, version, found[0], folder)
+                same, rows = seen[name].predictions, len(version.trained.rows)
+                stage.screen.news(f"{version.label:20} {same} of {rows} predictions as before registration")
         served = _serve(stage, seen, Path(scratch))
     _check_mirrors(stage, mirrors, seen)
     _check_models(stage, seen)
@@ -63,35 +59,64 @@ def prove(stage: Stage) -> list[Row]:
     return [_row(stage, version, seen.get(name)) for name, version in stage.versions.items()]
 
 
-def _inspect(stage: Stage, version: Registered, seen: Seen, folder: Path) -> None:
-    """Read everything that a mirror names; what is wrong goes into ``problems``."""
-    containers = proof.containers(seen.mirror)
+def _inspect(stage: Stage, version: Registered, mirror: dict[str, Any], folder: Path) -> Seen:
+    seen = Seen(mirror)
+    for name, look in LOOKS.items():
+        try:
+            wrong = look(stage, version, seen, folder)
+        except Exception as error:
+            wrong = [f"{type(error).__name__}: {error}"]
+        seen.problems[name] += [f"{version.label}: {problem}" for problem in wrong]
+    return seen
+
+
+def _look_at_model(stage: Stage, version: Registered, seen: Seen, folder: Path) -> list[str]:
+    """Predict with what the mirror names."""
     models = proof.unpack_models(stage.hub, seen.mirror, folder / "model")
-    predictions = proof.predict(models, version.trained.rows)
-    seen.predictions = int(np.sum(np.asarray(predictions) == version.trained.predictions))
-    hub_bucket = f"s3://{stage.hub.bucket}/models/{version.account}/"
+    predictions = np.asarray(proof.predict(models, version.trained.rows))
+    seen.predictions = int(np.sum(predictions == version.trained.predictions))
+    total = len(version.trained.predictions)
+    return [] if seen.predictions == total else [f"{seen.predictions} of {total} predictions are the same"]
+
+
+def _look_at_artifacts(stage: Stage, version: Registered, seen: Seen, folder: Path) -> list[str]:
+    """Compare every object that the mirror names with what was uploaded in the spoke."""
     located = {text for text in proof.strings(_told(seen.mirror)) if text.startswith("s3://")}
-    for uri in located:
-        if not uri.startswith(hub_bucket):
-            seen.problems.append(f"{version.label} still names {uri}")
-    digests = {uri: hashlib.sha256(stage.hub.get(uri)).hexdigest() for uri in located}
-    seen.objects = {uri: int(stage.hub.head(uri)["ContentLength"]) for uri in located}
-    if sorted(digests.values()) != sorted(version.artifacts.values()):
-        seen.problems.append(f"{version.label}: the artifacts differ from what was registered")
-    expected = list(version.images.items())
+    own = f"s3://{stage.hub.bucket}/models/{version.account}/"
+    strangers = [f"{uri} is not under {own}" for uri in located if not uri.startswith(own)]
+    if strangers:
+        return strangers
+    contents = {uri: stage.hub.get(uri) for uri in located}
+    seen.objects = {uri: len(data) for uri, data in contents.items()}
+    digests = sorted(hashlib.sha256(data).hexdigest() for data in contents.values())
+    same = digests == sorted(version.artifacts.values())
+    return [] if same else ["the artifacts differ from what was registered"]
+
+
+def _look_at_images(stage: Stage, version: Registered, seen: Seen, folder: Path) -> list[str]:
+    """Pull every image of the mirror from the hub, by the digest that was pushed in the spoke."""
+    containers, expected = proof.containers(seen.mirror), list(version.images.items())
     if len(containers) != len(expected):
-        seen.problems.append(f"{version.label}: {len(containers)} containers in place of {len(expected)}")
-    for number, (container, (source, digest)) in enumerate(zip(containers, expected, strict=False)):
+        return [f"{len(containers)} containers in place of {len(expected)}"]
+    registry = f"{stage.hub.account}.dkr.ecr.{stage.aws.region}.amazonaws.com/"
+    wrong = []
+    for number, (container, (source, digest)) in enumerate(zip(containers, expected, strict=True)):
         image = container["Image"]
         if digest is None:
-            if image != source:
-                seen.problems.append(f"{version.label}: {source} became {image}")
-            continue
-        registry = f"{stage.hub.account}.dkr.ecr.{stage.aws.region}.amazonaws.com/"
-        if not image.startswith(registry) or not image.endswith(f"@{digest}"):
-            seen.problems.append(f"{version.label}: image {image}, not {digest} in the hub")
-            continue
-        proof.pull(stage.hub, image, folder / "image" / str(number))
+            wrong += [] if image == source else [f"{source} became {image}"]
+        elif not image.startswith(registry) or not image.endswith(f"@{digest}"):
+            wrong.append(f"the image is {image}, not {digest} in the hub")
+        else:
+            proof.pull(stage.hub, image, folder / "image" / str(number))
+    return wrong
+
+
+LOOKS: dict[str, Callable[[Stage, Registered, Seen, Path], list[str]]] = {
+    "model": _look_at_model,
+    "artifacts": _look_at_artifacts,
+    "images": _look_at_images,
+}
+"""How a mirror is looked at, each giving what is wrong."""
 
 
 def _told(mirror: dict[str, Any]) -> dict[str, Any]:
@@ -126,18 +151,13 @@ def _check_mirrors(stage: Stage, mirrors: dict[str, list[Any]], seen: dict[str, 
         set(one.values()) == {1} and not strangers,
         f"mirrors: {one}; not of these: {sorted(strangers)}",
     )
-    problems = [problem for found in seen.values() for problem in found.problems]
-    whole = not problems and len(seen) == len(versions)
-    report.check(
-        "Every artifact in the hub is, by sha256, what was registered; nothing names a spoke",
-        whole and all(found.objects for found in seen.values()),
-        "; ".join(problems) or "mirrors are missing",
-    )
-    report.check(
-        "Every image is pulled from the hub by the digest that was pushed, each layer verified",
-        whole,
-        "; ".join(problems) or "mirrors are missing",
-    )
+    none = "" if len(seen) == len(versions) else "mirrors are missing"
+    for look, claim in (
+        ("artifacts", "Every artifact in the hub is, by sha256, what was registered; nothing names a spoke"),
+        ("images", "Every image is pulled from the hub by the digest that was pushed, each layer verified"),
+    ):
+        wrong = "; ".join(filter(None, [none, *(p for found in seen.values() for p in found.problems[look])]))
+        report.check(claim, not wrong, wrong)
     aws_owned = seen.get(DIABETES) and proof.containers(seen[DIABETES].mirror)[0]["Image"]
     report.check(
         "AWS's own image stays as it is", aws_owned == aws_sklearn(stage.aws.region), f"it is {aws_owned}"
@@ -153,20 +173,16 @@ def _check_mirrors(stage: Stage, mirrors: dict[str, list[Any]], seen: dict[str, 
 
 
 def _parts(stage: Stage, seen: dict[str, Seen]) -> tuple[int, int]:
-    """Give bytes and parts of the largest artifact; S3 ends the ETag of several parts with their number."""
+    """Give bytes and parts of the largest artifact."""
     if DIGITS not in seen or not seen[DIGITS].objects:
         return 0, 0
     uri, size = max(seen[DIGITS].objects.items(), key=lambda item: item[1])
-    etag = stage.hub.head(uri)["ETag"].strip('"')
-    return size, int(etag.partition("-")[2] or 1)
+    return size, stage.hub.parts(uri)
 
 
 def _check_models(stage: Stage, seen: dict[str, Seen]) -> None:
-    wrong = [
-        f"{version.label}: {seen[name].predictions if name in seen else 'no mirror'}"
-        for name, version in stage.versions.items()
-        if name not in seen or seen[name].predictions != len(version.trained.predictions)
-    ]
+    wrong = [problem for found in seen.values() for problem in found.problems["model"]]
+    wrong += [f"{version.label}: no mirror" for name, version in stage.versions.items() if name not in seen]
     total = sum(len(version.trained.predictions) for version in stage.versions.values())
     claim = f"Every model loaded from the hub predicts as before: {total:,} of {total:,} predictions"
     stage.report.check(claim, not wrong, "; ".join(wrong))

@@ -125,11 +125,14 @@ class Hub:
         body: bytes = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return body
 
-    def head(self, uri: str) -> Detail:
-        """Describe an object of the hub."""
+    def parts(self, uri: str) -> int:
+        """Count the parts an object was uploaded in; S3 ends the ETag of a multipart upload with their number.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+        """
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        found: Detail = self.client("s3").head_object(Bucket=bucket, Key=key)
-        return found
+        etag = self.client("s3").head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+        return int(etag.partition("-")[2] or 1)
 
     def open_uploads(self) -> int:
         """Count the multipart uploads that were neither completed nor aborted."""

@@ -64,12 +64,10 @@ class Report:
 def table(rows: list[Row]) -> Table:
     """Draw the table of the mirrors, two lines for each, 100 columns at most."""
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    drawn.add_column("Source version", no_wrap=True)
-    drawn.add_column("Mirror in the hub", no_wrap=True)
-    drawn.add_column("Artifacts", justify="right", no_wrap=True)
-    drawn.add_column("Image digest", no_wrap=True)
-    drawn.add_column("Status", no_wrap=True)
-    drawn.add_column("Seconds", justify="right", no_wrap=True)
+    for name in ("Source version", "Mirror in the hub", "Artifacts", "Image digest", "Status", "Seconds"):
+        drawn.add_column(
+            name, justify="right" if name in ("Artifacts", "Seconds") else "left", overflow="fold"
+        )
     for number, row in enumerate(rows):
         if number:
             drawn.add_row()
@@ -85,13 +83,17 @@ def close(screen: Screen, report: Report, rows: list[Row]) -> None:
     if rows:
         screen.console.print(table(rows))
         screen.blank()
-        screen.console.print("pending: PendingManualApproval, until somebody in the hub approves it as well.")
+        for note in (
+            "pending: PendingManualApproval, until somebody in the hub approves it as well.",
+            "Seconds: of the run, from taking in the event to the mirror.",
+            "A version's number in the hub is the hub's own; its metadata name the source.",
+        ):
+            screen.console.print(note, soft_wrap=True)
         screen.blank()
     for check in report.checks:
-        mark = Text("  ok    ", style="green") if check.holds else Text("  FAILS ", style="bold red")
-        lines = Text(check.claim).wrap(screen.console, screen.console.width - 8)
-        for number, line in enumerate(lines):
-            screen.console.print((mark if number == 0 else Text(" " * 8)) + line, soft_wrap=True)
+        mark = ("  ok    ", "green") if check.holds else ("  FAILS ", "bold red")
+        for number, line in enumerate(Text(check.claim).wrap(screen.console, screen.console.width - 8)):
+            screen.console.print(Text.assemble(mark if number == 0 else " " * 8, line), soft_wrap=True)
         if not check.holds and check.seen:
             screen.console.print(Padding(Text(check.seen, style="red"), (0, 0, 0, 8)))
     failed = sum(not check.holds for check in report.checks)
