@@ -1,0 +1,1 @@
+"""The checks of `tools.real_account`, by service."""
