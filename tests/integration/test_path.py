@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from replicator.identifiers import ImageReference, S3Uri
+from replicator.identifiers import ImageReference
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
 from tests.integration.data_scientist import DataScientist, deny_everybody
+from tests.integration.operator_of_hub import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,76 +19,9 @@ if TYPE_CHECKING:
 AWS_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
 
-class Hub:
-    """What an operator of the hub looks at."""
-
-    def __init__(self, deployment: Landscape) -> None:
-        self.aws, self.stack = deployment.aws, deployment.hub
-        self.sqs = self.aws.client("sqs", HUB)
-        self.sagemaker = self.aws.client("sagemaker", HUB)
-
-    def entry(self, arn: str) -> dict[str, Any]:
-        item = self.aws.client("dynamodb", HUB).get_item(
-            TableName="registry-replicator-ledger", Key={"source_arn": {"S": arn}}
-        )
-        return {name: next(iter(value.values())) for name, value in item.get("Item", {}).items()}
-
-    def settled(self, arn: str) -> dict[str, Any]:
-        def quiet() -> dict[str, Any] | None:
-            entry = self.entry(arn)
-            return entry if entry.get("state") in {"IDLE", "FAILED"} else None
-
-        return wait_for(quiet, seconds=60, what=f"the run of {arn} to end") or {}
-
-    def mirror(self, arn: str) -> dict[str, Any]:
-        """Wait until the run is over and give the mirror."""
-        entry = self.settled(arn)
-        assert entry["state"] == "IDLE", entry
-        return dict(self.sagemaker.describe_model_package(ModelPackageName=entry["hub_arn"]))
-
-    def mirrors(self, group: str) -> list[str]:
-        pages = self.sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
-        return [s["ModelPackageArn"] for page in pages for s in page["ModelPackageSummaryList"]]
-
-    def read(self, location: str) -> bytes:
-        uri = S3Uri.parse(location)
-        body = self.aws.client("s3", HUB).get_object(Bucket=uri.bucket, Key=uri.key)["Body"]
-        return bytes(body.read())
-
-    def dead_letter(self, arn: str) -> dict[str, Any]:
-        """Wait for the dead letter of a version, and give it; it stays in the queue."""
-        url = self.stack.resources["DeadLetterQueue"]
-
-        def find() -> dict[str, Any] | None:
-            answer = self.sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
-            )
-            for message in answer.get("Messages", []):
-                attributes = message.get("MessageAttributes", {})
-                if attributes.get("source_arn", {}).get("StringValue") == arn or arn in message["Body"]:
-                    return {k: v["StringValue"] for k, v in attributes.items()} | {"body": message["Body"]}
-            return None
-
-        return wait_for(find, seconds=60, what=f"the dead letter of {arn}") or {}
-
-    def send(self, *bodies: str) -> None:
-        url = self.stack.resources["IntakeQueue"]
-        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
-        answer = self.sqs.send_message_batch(QueueUrl=url, Entries=entries)
-        assert not answer.get("Failed"), answer
-
-    def redrive(self, **request: Any) -> dict[str, Any]:
-        answer = self.aws.client("lambda", HUB).invoke(
-            FunctionName="registry-replicator-redrive", Payload=json.dumps(request).encode()
-        )
-        found: dict[str, Any] = json.loads(answer["Payload"].read())
-        assert "FunctionError" not in answer, found
-        return found
-
-
 @pytest.fixture
 def hub(deployment: Landscape) -> Hub:
-    return Hub(deployment)
+    return Hub(deployment.aws, deployment.hub)
 
 
 @pytest.fixture
@@ -243,22 +177,7 @@ def test_a_bad_message_harms_none_of_its_neighbours(hub: Hub, scientist: DataSci
     for arn in good:
         assert hub.mirror(arn)
     for body, code in zip(bad, ["MALFORMED_EVENT", "ACCOUNT_MISMATCH", "UNKNOWN_ACCOUNT"], strict=True):
-        assert find_letter(hub, body) == code
-
-
-def find_letter(hub: Hub, body: str) -> str | None:
-    url = hub.stack.resources["DeadLetterQueue"]
-
-    def find() -> str | None:
-        answer = hub.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["code"]
-        )
-        for message in answer.get("Messages", []):
-            if message["Body"] == body:
-                return str(message["MessageAttributes"]["code"]["StringValue"])
-        return None
-
-    return wait_for(find, what=f"the dead letter {body[:60]}")
+        assert hub.code_of(body) == code
 
 
 def test_a_persons_decision_in_the_hub_stays_but_for_a_rejection(hub: Hub, scientist: DataScientist) -> None:

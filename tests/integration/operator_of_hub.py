@@ -1,0 +1,107 @@
+"""What an operator of a hub looks at, with plain boto3: the ledger, the mirrors, the dead-letter queue."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from replicator.identifiers import S3Uri
+from tests.integration.conftest import wait_for
+
+if TYPE_CHECKING:
+    from local.deploy import Stack
+    from local.server import LocalAws
+
+
+class Hub:
+    """What an operator of a hub looks at.
+
+    Parameters
+    ----------
+    stack
+        Of the hub.
+    namespace
+        It was deployed with.
+    """
+
+    def __init__(self, aws: LocalAws, stack: Stack, namespace: str = "registry-replicator") -> None:
+        self.aws, self.stack, self.namespace = aws, stack, namespace
+        self.account = stack.account
+        self.sqs = self.client("sqs")
+        self.sagemaker = self.client("sagemaker")
+
+    def client(self, service: str) -> Any:
+        return self.aws.client(service, self.account)
+
+    def entry(self, arn: str) -> dict[str, Any]:
+        item = self.client("dynamodb").get_item(
+            TableName=f"{self.namespace}-ledger", Key={"source_arn": {"S": arn}}
+        )
+        return {name: next(iter(value.values())) for name, value in item.get("Item", {}).items()}
+
+    def settled(self, arn: str) -> dict[str, Any]:
+        def quiet() -> dict[str, Any] | None:
+            entry = self.entry(arn)
+            return entry if entry.get("state") in {"IDLE", "FAILED"} else None
+
+        return wait_for(quiet, seconds=60, what=f"the run of {arn} to end") or {}
+
+    def mirror(self, arn: str) -> dict[str, Any]:
+        """Wait until the run is over and give the mirror."""
+        entry = self.settled(arn)
+        assert entry["state"] == "IDLE", entry
+        return dict(self.sagemaker.describe_model_package(ModelPackageName=entry["hub_arn"]))
+
+    def mirrors(self, group: str) -> list[str]:
+        pages = self.sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+        return [s["ModelPackageArn"] for page in pages for s in page["ModelPackageSummaryList"]]
+
+    def read(self, location: str) -> bytes:
+        uri = S3Uri.parse(location)
+        body = self.client("s3").get_object(Bucket=uri.bucket, Key=uri.key)["Body"]
+        return bytes(body.read())
+
+    def dead_letter(self, arn: str) -> dict[str, Any]:
+        """Wait for the dead letter of a version, and give it; it stays in the queue."""
+        url = self.stack.resources["DeadLetterQueue"]
+
+        def find() -> dict[str, Any] | None:
+            answer = self.sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
+            )
+            for message in answer.get("Messages", []):
+                attributes = message.get("MessageAttributes", {})
+                if attributes.get("source_arn", {}).get("StringValue") == arn or arn in message["Body"]:
+                    return {k: v["StringValue"] for k, v in attributes.items()} | {"body": message["Body"]}
+            return None
+
+        return wait_for(find, seconds=60, what=f"the dead letter of {arn}") or {}
+
+    def send(self, *bodies: str) -> None:
+        url = self.stack.resources["IntakeQueue"]
+        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
+        answer = self.sqs.send_message_batch(QueueUrl=url, Entries=entries)
+        assert not answer.get("Failed"), answer
+
+    def redrive(self, **request: Any) -> dict[str, Any]:
+        answer = self.client("lambda").invoke(
+            FunctionName=f"{self.namespace}-redrive", Payload=json.dumps(request).encode()
+        )
+        found: dict[str, Any] = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, found
+        return found
+
+    def code_of(self, body: str) -> str | None:
+        """Wait for the dead letter with a body, and give its code."""
+        url = self.stack.resources["DeadLetterQueue"]
+
+        def find() -> str | None:
+            answer = self.sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["code"]
+            )
+            for message in answer.get("Messages", []):
+                if message["Body"] == body:
+                    return str(message["MessageAttributes"]["code"]["StringValue"])
+            return None
+
+        return wait_for(find, what=f"the dead letter {body[:60]}")
