@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     planning = Planning(
         policy=settings.policy(arn.partition, arn.region),
         ledger=Ledger(sessions.own, settings.ledger_table),
-        spoke=Registry(
+        spoke=lambda: Registry(
             sessions.spoke(arn.account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
         ),
         now=lambda: datetime.now(UTC),

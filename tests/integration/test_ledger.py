@@ -79,12 +79,27 @@ def test_an_event_during_a_run_makes_it_go_round_again(ledger: Ledger, arn: str)
     assert ledger.begin_round(arn, 1, NOW).seen == 1
     ledger.claim(arn, "event", NOW, None)
     assert not ledger.finish(arn, 1, NOW)
-    assert not ledger.fail(arn, 1, "CODE", "reason", NOW)
     ledger.begin_round(arn, 1, NOW)
     assert ledger.finish(arn, 1, NOW)
     entry = ledger.get(arn)
     assert entry is not None
     assert (entry.state, entry.wanted, entry.seen) == (State.IDLE, 2, 2)
+
+
+def test_a_run_that_fails_before_it_reads_goes_round_once_and_not_for_ever(ledger: Ledger, arn: str) -> None:
+    ledger.claim(arn, "event", NOW, None)
+    assert not ledger.fail(arn, 1, "CODE", "reason", NOW)
+    assert ledger.fail(arn, 1, "CODE", "reason", NOW)
+
+
+def test_an_event_during_a_run_that_fails_makes_it_go_round_again(ledger: Ledger, arn: str) -> None:
+    ledger.claim(arn, "event", NOW, None)
+    ledger.started(arn, 1, "execution")
+    ledger.begin_round(arn, 1, NOW)
+    ledger.claim(arn, "event", NOW, None)
+    assert not ledger.fail(arn, 1, "CODE", "reason", NOW)
+    assert ledger.begin_round(arn, 1, NOW).seen == 2
+    assert ledger.fail(arn, 1, "CODE", "reason", NOW)
 
 
 def test_the_end_of_a_run_may_be_repeated(ledger: Ledger, arn: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from local.server import LocalAws
 
 OTHER_HUB, CONSUMER, STRANGER = "888888888888", "777777777777", "666666666666"
+WITHOUT_STACK = "555555555555"
 NAMESPACE = "other-hub"
 AWS_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
@@ -28,7 +30,7 @@ def hub(local_aws: LocalAws) -> Hub:
     """A second hub with every choice made, fed by spoke A alone."""
     choices = {
         "Namespace": NAMESPACE,
-        "SpokeAccounts": SPOKE_A,
+        "SpokeAccounts": f"{SPOKE_A},{WITHOUT_STACK}",
         "SpokeAliases": f"{SPOKE_A}=research",
         "HubApprovalStatus": "Mirrored",
         "GroupNameTemplate": "{alias}-{group}",
@@ -170,3 +172,14 @@ def test_consumers_read_group_artifact_and_image_and_nobody_else_does(
         local_aws.client("s3", STRANGER).get_object(Bucket=artifact.bucket, Key=artifact.key)
     with pytest.raises(ClientError, match="AccessDenied"):
         local_aws.client("s3", CONSUMER).put_object(Bucket=artifact.bucket, Key=artifact.key, Body=b"")
+
+
+def test_a_spoke_without_its_stack_is_a_dead_letter_and_no_endless_run(
+    hub: Hub, scientist: DataScientist
+) -> None:
+    arn = f"arn:aws:sagemaker:{hub.aws.region}:{WITHOUT_STACK}:model-package/{scientist.group}/1"
+    hub.send(json.dumps(scientist.event(arn, account=WITHOUT_STACK)))
+    letter = hub.dead_letter(arn)
+    assert letter["code"] == "SOURCE_ACCESS_DENIED"
+    assert "deploy spoke.yaml" in letter["reason"]
+    assert hub.settled(arn)["state"] == "FAILED"

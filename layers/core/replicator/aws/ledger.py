@@ -177,13 +177,20 @@ class Ledger:
         )
 
     def fail(self, source_arn: str, attempt: int, code: str, reason: str, now: datetime) -> bool:
-        """Let go of the item as failed; False when an event came meanwhile. May be repeated."""
-        return self._let_go(
+        """Let go of the item as failed; False when an event came meanwhile. May be repeated.
+
+        The event then counts as seen: a run that fails before it can read the source fails for good the next
+        time, instead of going round for ever.
+        """
+        over = self._let_go(
             source_arn,
             attempt,
             "SET #state = :to, finished_at = :now, code = :code, reason = :reason",
             {":to": State.FAILED, ":now": instant(now), ":code": code, ":reason": reason},
         )
+        if not over:
+            self._held(source_arn, attempt, "SET seen = wanted", {})
+        return over
 
     def _let_go(self, source_arn: str, attempt: int, expression: str, values: dict[str, Any]) -> bool:
         running = {":running": State.RUNNING, ":attempt": attempt}

@@ -39,7 +39,8 @@ class Planning:
 
     policy: Policy
     ledger: Ledger
-    spoke: Registry
+    spoke: Callable[[], Registry]
+    """Called once the round is noted, because a spoke may not let us in."""
     now: Callable[[], datetime]
 
     def run(self, arn: ModelPackageArn, attempt: int) -> PlanAnswer:
@@ -49,9 +50,10 @@ class Planning:
             entry = self.ledger.begin_round(str(arn), attempt, self.now())
         except SupersededError as error:
             return PlanAnswer(action=Action.NOTHING, reason=str(error), wanted=0)
-        source = read_source(arn, self.spoke)
+        spoke = self.spoke()
+        source = read_source(arn, spoke)
         try:
-            found = plan(arn, source, entry.known, self.policy, self._tags(arn, source, entry))
+            found = plan(arn, source, entry.known, self.policy, self._tags(arn, source, entry, spoke))
         except PermanentError as error:
             return PlanAnswer(action=Action.REFUSE, reason=error.message, code=error.code, wanted=entry.seen)
         again = False
@@ -66,8 +68,10 @@ class Planning:
             again=again,
         )
 
-    def _tags(self, arn: ModelPackageArn, source: Description, entry: Entry) -> dict[str, str]:
+    def _tags(
+        self, arn: ModelPackageArn, source: Description, entry: Entry, spoke: Registry
+    ) -> dict[str, str]:
         if entry.known or not self.policy.asks_for_tags:
             return {}
-        group = self.spoke.group(str(source.get("ModelPackageGroupName") or arn.group))
+        group = spoke.group(str(source.get("ModelPackageGroupName") or arn.group))
         return group.tags if group else {}
