@@ -129,7 +129,7 @@ def _tumours_again() -> Trained:
 
 def _wines() -> Trained:
     steps = {"preprocessing": StandardScaler(), "model": LogisticRegression(max_iter=1000)}
-    return _fitted("wine-cultivar", "which of three growers made a wine", datasets.load_wine(), steps)
+    return _fitted("wine-cultivar", "which grower made a wine", datasets.load_wine(), steps)
 
 
 def _irises() -> Trained:
@@ -146,9 +146,7 @@ def _digits() -> Trained:
 
 def _diabetes() -> Trained:
     model = GradientBoostingRegressor(random_state=_SEED)
-    return _fitted(
-        "diabetes-forecast", "how far diabetes will be in a year", datasets.load_diabetes(), {"model": model}
-    )
+    return _fitted("diabetes-forecast", "diabetes a year ahead", datasets.load_diabetes(), {"model": model})
 
 
 def _fitted(name: str, title: str, data: Any, steps: dict[str, Any]) -> Trained:
