@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,12 @@ def transform(
         elements = [
             transform(node.node, element, visit, f"{path}[{i}]", None) for i, element in enumerate(value)
         ]
-        return [element for element in elements if element is not OMITTED] or OMITTED
+        # A structure in a list stays although it is empty: the list may be required, and its order counts.
+        kept = [
+            {} if element is OMITTED and isinstance(old, dict) else element
+            for old, element in zip(value, elements, strict=True)
+        ]
+        return [element for element in kept if element is not OMITTED] or OMITTED
     if isinstance(node, Values):
         entries = {k: visit(Found(f"{path}{{{k}}}", node.rule, v, value)) for k, v in value.items()}
         return {k: v for k, v in entries.items() if v is not OMITTED} or OMITTED
@@ -200,7 +206,21 @@ def _rewrite_card(content: str, locations: Mapping[str, str]) -> str:
     if rewritten == artifacts:
         return content
     card["model_overview"]["model_artifact"] = rewritten
-    return json.dumps(card, ensure_ascii=False)
+    return _spliced(content, artifacts, rewritten, card) or json.dumps(card, ensure_ascii=content.isascii())
+
+
+def _spliced(content: str, old: list[Any], new: list[Any], card: dict[str, Any]) -> str | None:
+    """Change one list in the text of a card and leave the rest to the byte, so that it grows by no more."""
+    for found in re.finditer(r'"model_artifact"\s*:\s*(?=\[)', content):
+        try:
+            there, end = json.JSONDecoder().raw_decode(content, found.end())
+        except ValueError:
+            continue
+        text = json.dumps(new, ensure_ascii=content.isascii(), separators=(",", ":"))
+        changed = content[: found.end()] + text + content[end:]
+        if there == old and json.loads(changed) == card:
+            return changed
+    return None
 
 
 def digest(value: Any) -> str:

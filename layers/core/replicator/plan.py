@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replicator.errors import ErrorCode, PermanentError
-from replicator.fields import Image
+from replicator.fields import Image, Location
 from replicator.identifiers import ImageReference, InvalidIdentifierError
 from replicator.package import artifact_copy, fingerprint, s3_location, walk
 from replicator.policy import REJECTED, aws_owned_bucket
@@ -110,15 +110,14 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
     group = str(source.get("ModelPackageGroupName") or arn.group)
     destination = policy.artifact_prefix(arn.account, group, arn.version)
     copies: dict[str, ArtifactCopy | ImageCopy] = {}
+    sure: set[str] = set()
     for found in walk(source):
+        uri = found.value
         if image := image_to_copy(arn, found, policy):
-            copies.setdefault(
-                found.value,
-                ImageCopy(
-                    uri=found.value,
-                    digest=found.beside.get("ImageDigest") or image.digest,
-                    repository=policy.repository_name(arn.account, image.account, image.repository),
-                ),
+            image_copy = _image_copy(arn, found, image, policy)
+            known = copies.get(uri)
+            copies[uri] = (
+                _joined_images(arn, found, known, image_copy) if isinstance(known, ImageCopy) else image_copy
             )
             continue
         try:
@@ -129,21 +128,64 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
                 f"{found.path} of {arn} is {error}. Register the model again with an s3:// location.",
             ) from error
         if location and not aws_owned_bucket(location.bucket):
-            copy = artifact_copy(found, location, destination)
-            copies[found.value] = _joined(copies.get(found.value), copy)
+            before, copy = copies.get(uri), artifact_copy(found, location, destination)
+            copies[uri] = (
+                _joined(arn, found, before, copy, uri in sure) if isinstance(before, ArtifactCopy) else copy
+            )
+            if isinstance(found.rule, Location):
+                sure.add(uri)
     return list(copies.values())
 
 
-def _joined(before: ArtifactCopy | ImageCopy | None, copy: ArtifactCopy) -> ArtifactCopy:
-    """Join what two members ask of the copy of one location."""
-    if not isinstance(before, ArtifactCopy):
-        return copy
-    return before.model_copy(
+def _image_copy(arn: ModelPackageArn, found: Found, image: ImageReference, policy: Policy) -> ImageCopy:
+    digest = found.beside.get("ImageDigest") or image.digest
+    return ImageCopy(
+        uri=found.value,
+        # SageMaker takes capitals in a digest, and an image registry does not.
+        digest=digest.lower() if digest else None,
+        repository=policy.repository_name(arn.account, image.account, image.repository),
+    )
+
+
+def _joined_images(arn: ModelPackageArn, found: Found, before: ImageCopy, copy: ImageCopy) -> ImageCopy:
+    if before.digest and copy.digest and before.digest != copy.digest:
+        raise _moved(arn, found, before.digest, copy.digest)
+    return before if before.digest else copy
+
+
+def _joined(
+    arn: ModelPackageArn, found: Found, before: ArtifactCopy, copy: ArtifactCopy, sure: bool
+) -> ArtifactCopy:
+    """Join what two members ask of the copy of one location; refuse when they mean different bytes.
+
+    Parameters
+    ----------
+    sure
+        Whether a member that can only hold a location named it ``before``. What free text means is guessed.
+    """
+    typed = isinstance(found.rule, Location)
+    if typed and sure and (before.type, before.base) != (copy.type, copy.base):
+        raise PermanentError(
+            ErrorCode.INVALID_LOCATION,
+            f"{found.path} of {arn} names {copy.uri} as {copy.type}, and another member names it as {before.type}. "
+            "Register the model again, with a location of its own for each.",
+        )
+    if before.etag and copy.etag and before.etag != copy.etag:
+        raise _moved(arn, found, before.etag, copy.etag)
+    return (copy if typed else before).model_copy(
         update={
             "etag": before.etag or copy.etag,
             "longest": min(before.longest, copy.longest),
             "named": before.named or copy.named,
         }
+    )
+
+
+def _moved(arn: ModelPackageArn, found: Found, first: str, second: str) -> PermanentError:
+    return PermanentError(
+        ErrorCode.SOURCE_CHANGED,
+        f"{found.path} of {arn} is {found.value}, and was registered as {second}; another member was registered "
+        f"when that was {first}. Register the model again, with a location or tag of its own for each.",
     )
 
 
