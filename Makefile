@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 # No test and no demo may ever meet a real account.
-unexport AWS_PROFILE AWS_DEFAULT_PROFILE
+OFFLINE := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo local test check format lock setup redrive clean
@@ -25,13 +25,13 @@ help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: setup ## Approve models in two spokes and see their mirrors, on a local AWS
-	@$(BIN)/python -m local.demo $(ARGS)
+	@$(OFFLINE) $(BIN)/python -m local.demo $(ARGS)
 
 local: setup ## Keep a local AWS running, deployed and seeded, and say how to look around
-	@$(BIN)/python -m local $(ARGS)
+	@$(OFFLINE) $(BIN)/python -m local $(ARGS)
 
 test: setup ## Run all tests: make test ARGS="tests/unit -k plan" runs some
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(OFFLINE) $(BIN)/python -m pytest $(ARGS)
 
 check: setup ## Lint, types, import contracts and templates
 	$(BIN)/ruff format --check .
@@ -52,6 +52,8 @@ lock: ## Pin the requirements again (needs uv)
 		--no-emit-index-url --no-header -q dev.in -o dev.txt
 	uv pip compile --python-version 3.13 --universal --generate-hashes --no-emit-index-url --no-header -q \
 		-c requirements/dev.txt layers/core/requirements.in -o layers/core/requirements.txt
+	cd requirements && uv pip compile --python-version 3.13 --universal --generate-hashes --no-emit-index-url \
+		--no-header -q lambda-image.in -o lambda-image.txt
 
 setup: $(READY)
 

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.landscape import HUB, ROOT, SPOKES, Landscape, deploy_all
+from local.samples import FUNCTIONS, register_sample, write_env_vars
 from local.seed import Seeded, seed
 from local.server import LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from local.deploy import Stack
 
 PORT = 4599
 
@@ -56,7 +59,17 @@ Put it there, and send the event back:
   aws --profile hub lambda invoke --function-name {redrive} --payload '{{}}' {folder}/redriven.json
   aws --profile hub sagemaker list-model-packages --model-package-group-name {lost_group}
 
-Ctrl-C ends it.
+One function by itself, in Docker (see README.md):
+
+  AWS_PROFILE=hub-intake sam local invoke IntakeFunction --event events/intake/approved.json \\
+      --env-vars {env_vars}
+
+{containers}Ctrl-C ends it.
+"""
+
+_ONLY_LOOPBACK = """\
+Containers do not reach {host}: for that, start with make local ARGS="--host 0.0.0.0".
+
 """
 
 
@@ -67,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--host", default="127.0.0.1", help="0.0.0.0 lets containers in (default: %(default)s)"
     )
     parser.add_argument("--port", type=int, default=PORT, help="0 takes a free one (default: %(default)s)")
-    parser.add_argument("--region", default="eu-west-1", help="default: %(default)s")
+    parser.add_argument("--region", default="us-east-1", help="default: %(default)s")
     parser.add_argument("--folder", type=Path, default=ROOT / ".local", help="default: .local in the project")
     chosen = parser.parse_args(arguments)
     folder: Path = chosen.folder.absolute()
@@ -77,20 +90,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         landscape = deploy_all(aws)
         print("Training models and registering them in the spokes ...", flush=True)
         seeded = seed(landscape)
-        config = write_profiles(aws, folder / "aws-config")
+        register_sample(aws)
+        config = write_profiles(aws, folder / "aws-config", landscape.hub)
+        write_env_vars(landscape, folder / "env.json")
         print(guide(landscape, config, seeded), flush=True)
         wait_for_end()
         print("\nEnding.", flush=True)
 
 
-def write_profiles(aws: LocalAws, path: Path) -> Path:
-    """Write a configuration file of the AWS CLI with a profile for each account.
+def write_profiles(aws: LocalAws, path: Path, hub: Stack | None = None) -> Path:
+    """Write a configuration file of the AWS CLI with a profile for each account and function of the hub.
 
     The credentials in it are those of the local AWS and mean nothing anywhere else.
     """
     lines = []
-    for profile, account in {"hub": HUB, **SPOKES}.items():
-        credentials = aws.credentials(account)
+    holders = {profile: aws.credentials(account) for profile, account in {"hub": HUB, **SPOKES}.items()}
+    for name in FUNCTIONS if hub else ():
+        suffix = name.replace("_", "-")
+        role = f"registry-replicator-{aws.region}-{suffix}"
+        holders[f"hub-{suffix}"] = aws.credentials(HUB, role)
+    for profile, credentials in holders.items():
         lines += [
             f"[profile {profile}]",
             f"region = {aws.region}",
@@ -130,6 +149,8 @@ def guide(landscape: Landscape, config: Path, seeded: Seeded) -> str:
         ledger=hub.outputs["LedgerTable"],
         dead=hub.outputs["DeadLetterQueueUrl"],
         redrive=hub.outputs["RedriveFunctionName"],
+        env_vars=aws.root / "env.json",
+        containers="" if aws.host == "0.0.0.0" else _ONLY_LOOPBACK.format(host=aws.host),
     )
 
 
