@@ -11,6 +11,7 @@ import argparse
 import sys
 import uuid
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CHECKS: tuple[Check, ...] = (*registry.CHECKS, *storage.CHECKS, *images.CHECKS, *messages.CHECKS)
 PREFIX = "rr-check-"
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -60,7 +62,11 @@ def side(name: str, profile: str, region: str | None) -> Side:
     session = boto3.Session(profile_name=profile, region_name=region)
     if session.region_name is None:
         raise ValueError(f"the profile {profile} has no region: give --region")
-    return Side(name, session, session.client("sts").get_caller_identity()["Account"])
+    sts = session.client("sts")
+    elsewhere = not (urlsplit(sts.meta.endpoint_url).hostname or "").endswith(_AWS)
+    return Side(
+        name, session, sts.get_caller_identity()["Account"], sts.meta.endpoint_url if elsewhere else None
+    )
 
 
 def compare(hub: Side, spoke: Side) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
-from local.accounts import Credentials, LocalSession
+from local.accounts import NO_FILES
 from local.sagemaker import updates
+from tests.integration.conftest import ROOT
 from tools import real_account
 from tools.real_checks.checks import Check, Outcome, attempt
 from tools.real_checks.world import Side, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import boto3
+    from pathlib import Path
 
     from local.server import LocalAws
 
@@ -28,18 +30,12 @@ OPEN = {"describe-etag"}
 
 @pytest.fixture(scope="module")
 def world(local_aws: LocalAws) -> Iterator[World]:
-    def like(old: boto3.Session, new: boto3.Session) -> boto3.Session:
-        assert isinstance(old, LocalSession)
-        found = new.get_credentials()
-        assert found is not None
-        given = Credentials(found.access_key, found.secret_key, found.token or "")
-        return LocalSession(old.endpoint, str(old.region_name), given)
-
     hub, spoke = (
-        Side(name, local_aws.session(account), account) for name, account in (("hub", HUB), ("spoke", SPOKE))
+        Side(name, local_aws.session(account), account, local_aws.endpoint)
+        for name, account in (("hub", HUB), ("spoke", SPOKE))
     )
     with World(
-        hub, spoke, "rr-check-test", patience=20, quiet=1, organization=local_aws.organization, like=like
+        hub, spoke, "rr-check-test", patience=20, quiet=1, organization=local_aws.organization
     ) as made:
         yield made
 
@@ -76,3 +72,31 @@ def test_nothing_is_left_behind(local_aws: LocalAws, fresh: Callable[[str], str]
         assert (groups, roles) == ([], ["local-admin"])
         assert [bus["Name"] for bus in side.client("events").list_event_buses()["EventBuses"]] == ["default"]
         assert side.client("events").list_rules()["Rules"] == []
+
+
+def test_the_command_finds_the_accounts_by_their_profiles(local_aws: LocalAws, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    lines = []
+    for profile, account in (("a", HUB), ("b", SPOKE)):
+        given = local_aws.credentials(account)
+        lines += [
+            f"[profile {profile}]",
+            f"region = {local_aws.region}",
+            f"endpoint_url = {local_aws.endpoint}",
+        ]
+        lines += [f"{name.lower()} = {value}" for name, value in given.environment().items()]
+    config.write_text("\n".join(lines), encoding="utf-8")
+    names = ["client-token-repeats", "session-tag", "proxy-endpoint", "envelope"]
+    arguments = ["--hub-profile", "a", "--spoke-profile", "b", "--yes"]
+    arguments += [word for name in names for word in ("--only", name)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.real_account", *arguments],
+        cwd=ROOT,
+        env={**NO_FILES, "AWS_CONFIG_FILE": str(config), "COLUMNS": "160", "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 PASS, 0 FAIL, 0 SKIPPED" in done.stdout

@@ -174,7 +174,7 @@ def _assumed(world: World, role: str, tag: str) -> Side:
         aws_session_token=answer["SessionToken"],
         region_name=world.hub.region,
     )
-    return Side("hub", world.like(world.hub.session, session), world.hub.account)
+    return Side("hub", session, world.hub.account, world.hub.endpoint)
 
 
 @check(

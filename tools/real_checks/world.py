@@ -29,6 +29,8 @@ class Side:
     name: str
     session: boto3.Session
     account: str
+    endpoint: str | None = None
+    """In place of AWS's own endpoints, for a local AWS."""
 
     @property
     def region(self) -> str:
@@ -38,7 +40,10 @@ class Side:
     def client(self, service: str, **config: Any) -> Any:
         """Make a client; without retries that would hide what AWS answers."""
         make: Any = self.session.client
-        return make(service, config=Config(retries={"mode": "standard"}, connect_timeout=5, **config))
+        where = {"endpoint_url": self.endpoint} if self.endpoint else {}
+        return make(
+            service, config=Config(retries={"mode": "standard"}, connect_timeout=5, **config), **where
+        )
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,6 @@ class World:
     patience: float = 120
     quiet: float = 60
     organization: str | None = None
-    like: Callable[[boto3.Session, boto3.Session], boto3.Session] = field(default=lambda _, new: new)
-    """Makes a session with new credentials talk to where the old one does."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What checks make once and use together."""
     left: list[str] = field(default_factory=list)
