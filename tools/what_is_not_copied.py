@@ -155,6 +155,17 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         Image=f"111111111111.{_REGISTRY.replace('eu-west-1', 'us-east-1')}/churn:1"
     ),
     "a location that is not in S3": _with(ModelDataUrl="https://example.com/model.tar.gz"),
+    "one location named as an object and as a prefix": _with(
+        ModelDataUrl="s3://models/churn/",
+        ModelDataSource={"S3DataSource": {"S3Uri": "s3://models/churn/", "S3DataType": "S3Prefix"}},
+    ),
+    "one location registered with two ETags": _package(
+        InferenceSpecification={
+            "Containers": [
+                _container(ModelDataUrl="s3://models/churn.tar.gz", ModelDataETag=etag * 32) for etag in "01"
+            ]
+        }
+    ),
     "a package that failed": _package(ModelPackageStatus="Failed"),
 }
 """For each member under `Refuse`, and for each other reason, a package that is refused for it."""
