@@ -7,8 +7,8 @@ import pytest
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.package import rewrite
-from replicator.plan import find_copies
-from replicator.steps import ArtifactCopy, ImageCopy
+from replicator.plan import Known, find_copies, pin_key, plan
+from replicator.steps import Action, ArtifactCopy, ImageCopy
 from tests.unit.packages import ARN, IMAGE, MODEL, a_package, a_policy
 
 POLICY = a_policy()
@@ -85,3 +85,26 @@ def test_a_card_keeps_its_spelling_around_what_is_rewritten(big: Any) -> None:
     package = a_package(ModelCard={"ModelCardContent": content, "ModelCardStatus": "Draft"})
     found = rewrite(package, {MODEL: "s3://hub/m"}).members["ModelCard"]["ModelCardContent"]
     assert found == content.replace(MODEL, "s3://hub/m")
+
+
+def test_what_was_registered_anew_under_the_same_name_is_copied_anew() -> None:
+    before = {
+        MODEL: "s3://hub/1/model.tar.gz",
+        pin_key(MODEL): "old",
+        IMAGE: "hub@1",
+        pin_key(IMAGE): "sha256:1",
+    }
+    found = plan(ARN, a_package(), Known("hub", "other", before), POLICY)
+    assert found.action is Action.UPDATE
+    assert sorted(copy.uri for copy in found.copies) == sorted([MODEL, IMAGE])
+    same = before | {
+        pin_key(copy.uri): getattr(copy, "etag", None) or getattr(copy, "digest", "") for copy in found.copies
+    }
+    assert not plan(ARN, a_package(), Known("hub", "other", same), POLICY).copies
+
+
+def test_a_rejection_is_passed_on_to_a_mirror_that_may_have_been_made() -> None:
+    rejected = a_package(ModelApprovalStatus="Rejected")
+    assert plan(ARN, rejected, None, POLICY).action is Action.NOTHING
+    found = plan(ARN, rejected, None, POLICY, begun=True)
+    assert (found.action, found.copies) == (Action.UPDATE, [])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from replicator import provenance
 from replicator.package import digest, rewrite
 from replicator.policy import REJECTED
+from replicator.provenance import Intended
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -122,6 +123,21 @@ class Written:
     """Member (or ``member{key}``) to the digests ``<as desired>:<as the hub showed it after>``."""
 
 
+def intended(want: Desired, before: Intended, held: Collection[str] = ()) -> Intended:
+    """Say what is about to be written; what is held back stays as it was intended before."""
+    wanted = {u: digest(v) for u, v in _wanted(want).items() if u.partition("{")[0] not in held}
+    return Intended(want.source_approval, {**before.members, **wanted})
+
+
+def last_written(meant: Intended) -> Written:
+    """Say what a run wrote that made a mirror and died before it could note it.
+
+    Create writes all at once, apart from what only an update takes.
+    """
+    members = {u: f"{d}:{d}" for u, d in meant.members.items() if u not in (DESCRIPTION, "SourceUri")}
+    return Written(meant.source_approval, members)
+
+
 @dataclass(slots=True)
 class Update:
     """The call that brings a mirror up to date."""
@@ -178,6 +194,9 @@ def written(want: Desired, mirror: Description, before: Written, kept: Collectio
         for unit, value in _wanted(want).items()
         if unit not in kept
     }
+    # What SageMaker cannot take away is still there, and is still what we wrote.
+    gone = {unit for unit in before.members if unit not in members and now.get(unit) is not None}
+    members |= {unit: f"{digest(None)}:{digest(now[unit])}" for unit in gone}
     members |= {unit: before.members[unit] for unit in kept if unit in before.members}
     return Written(want.source_approval, members)
 
@@ -187,7 +206,12 @@ def _wanted(want: Desired) -> dict[str, Any]:
 
 
 def update(
-    want: Desired, mirror: Description, last: Written, policy: Policy, held: Collection[str] = ()
+    want: Desired,
+    mirror: Description,
+    last: Written,
+    policy: Policy,
+    held: Collection[str] = (),
+    meant: Intended | None = None,
 ) -> Update:
     """Say what has to be written to a mirror, what drifted, and what cannot be updated.
 
@@ -199,44 +223,89 @@ def update(
         Whether the approval status is mirrored.
     held
         Members of the package that are not touched, because what they point to was not copied.
+    meant
+        What the last write was about to write; it may have been written without being noted.
     """
     result = Update()
+    meant = meant or Intended()
     hub, wanted = shown(mirror), _wanted(want)
     for unit in {**wanted, **last.members}:
         if unit.partition("{")[0] in held:
             result.held.append(unit)
         else:
-            _compare(unit, wanted.get(unit), hub.get(unit), last.members.get(unit), result)
-    _approve(want, mirror, last, policy, result)
+            ours = {_showed(last.members.get(unit)), meant.members.get(unit)}
+            _compare(unit, wanted.get(unit), hub.get(unit), last.members.get(unit), ours, result)
+    _make_room(mirror, result)
+    _approve(want, mirror, last, meant, policy, result)
     return result
 
 
-def _compare(unit: str, wanted: Any, hub: Any, last: str | None, result: Update) -> None:
-    """Compare one unit three ways; None is a unit that is not there."""
+def _showed(last: str | None) -> str:
+    return last.partition(":")[2] if last else digest(None)
+
+
+def _compare(
+    unit: str, wanted: Any, hub: Any, last: str | None, ours: Collection[str | None], result: Update
+) -> None:
+    """Compare one unit three ways; None is a unit that is not there.
+
+    Parameters
+    ----------
+    ours
+        Digests of what the hub shows when nobody but us wrote it.
+    """
     if wanted == hub:
         return
-    wrote, _, showed = (last or f"{digest(None)}:{digest(None)}").partition(":")
-    if digest(hub) != showed:
+    if digest(hub) not in ours:
         result.drift.append(unit)
-    elif digest(wanted) != wrote:
-        _write(unit, wanted, result)
+    elif digest(wanted) != (last or digest(None)).partition(":")[0] or digest(hub) != _showed(last):
+        _write(unit, wanted, hub, result)
 
 
-def _write(unit: str, wanted: Any, result: Update) -> None:
+def _write(unit: str, wanted: Any, hub: Any, result: Update) -> None:
     name, _, key = unit.rstrip("}").partition("{")
     if name == METADATA and wanted is None:
         result.request.setdefault(f"{METADATA}ToRemove", []).append(key)
     elif name == METADATA:
         result.request.setdefault(METADATA, {})[key] = wanted
-    elif name == ADDITIONAL and wanted is not None:
+    elif name == ADDITIONAL and hub is None:
+        # A specification of that name can be neither changed nor taken away.
         result.request.setdefault(f"{ADDITIONAL}ToAdd", []).append(wanted)
+    elif name == DESCRIPTION:
+        result.request[DESCRIPTION] = wanted or ""
     elif name in _WHOLE and wanted is not None:
         result.request[name] = wanted
     else:
         result.not_updatable.append(unit)
 
 
-def _approve(want: Desired, mirror: Description, last: Written, policy: Policy, result: Update) -> None:
+def _make_room(mirror: Description, result: Update) -> None:
+    """Keep the metadata within what SageMaker takes: our own entries make room for the source's.
+
+    What a person added stays; what finds no room even then is held back.
+    """
+    removed = result.request.get(f"{METADATA}ToRemove", [])
+    added: dict[str, str] = result.request.get(METADATA, {})
+    there = [key for key in mirror.get(METADATA, {}) if key not in removed]
+    over = len({*there, *added}) - provenance.ENTRIES_MAX
+    if over <= 0:
+        return
+    # By the source's ARN a mirror is found again, so that goes last.
+    own = sorted(
+        (key for key in there if key.startswith(provenance.PREFIX)), key=lambda k: k == provenance.SOURCE_ARN
+    )
+    if own[:over]:
+        result.request[f"{METADATA}ToRemove"] = [*removed, *own[:over]]
+    for key in [key for key in added if key not in there][: max(over - len(own), 0)]:
+        del added[key]
+        result.held.append(f"{METADATA}{{{key}}}")
+    if METADATA in result.request and not added:
+        del result.request[METADATA]
+
+
+def _approve(
+    want: Desired, mirror: Description, last: Written, meant: Intended, policy: Policy, result: Update
+) -> None:
     now = mirror.get(APPROVAL)
     if want.source_approval == REJECTED and last.source_approval != REJECTED:
         if now != REJECTED:
@@ -248,7 +317,7 @@ def _approve(want: Desired, mirror: Description, last: Written, policy: Policy, 
         return
     if policy.hub_approval_status != "Mirrored" or now == want.source_approval:
         return
-    if now == last.source_approval or last.source_approval is None:
+    if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:
         result.request[APPROVAL] = want.source_approval
     else:
         result.drift.append(APPROVAL)

@@ -29,7 +29,7 @@ class Known:
     fingerprint: str
     """Of the source as it was last applied."""
     locations: Mapping[str, str]
-    """Where each location went, as the package spells it."""
+    """Where each location went, as the package spells it, and the pin of each by `pin_key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def plan(
     known: Known | None,
     policy: Policy,
     tags: Mapping[str, str] | None = None,
+    begun: bool = False,
 ) -> Plan:
     """Decide what a run has to do. Raises `PermanentError` for what cannot be mirrored.
 
@@ -63,6 +64,8 @@ def plan(
         The operator's choices.
     tags
         Of the source's group, where the policy asks for them.
+    begun
+        Whether an earlier attempt may have made a mirror that the ledger does not know.
     """
     print_ = fingerprint(source)
     if known and known.fingerprint == print_:
@@ -73,7 +76,8 @@ def plan(
         # Nothing may stand in the way of a rejection, so it waits for no copy.
         return Plan(Action.UPDATE, f"the version was {REJECTED}", print_)
     if known is None and (reason := _not_wanted(arn, source, policy, tags or {})):
-        return Plan(Action.NOTHING, reason, print_)
+        # A mirror that was made and not noted any more has to hear of it, above all of a rejection.
+        return Plan(Action.UPDATE if begun else Action.NOTHING, reason, print_)
     if status in ("Pending", "InProgress"):
         return Plan(
             Action.NOTHING, f"SageMaker is still at it ({status}); an event comes when it is done", print_
@@ -87,7 +91,7 @@ def plan(
     copies = find_copies(arn, source, policy)
     if known is None:
         return Plan(Action.MIRROR, f"the version is {approval} and has no mirror yet", print_, copies)
-    missing = [copy for copy in copies if copy.uri not in known.locations]
+    missing = [copy for copy in copies if copy.uri not in known.locations or _others(copy, known.locations)]
     return Plan(Action.UPDATE, f"the version changed since {known.hub_arn} was written", print_, missing)
 
 
@@ -187,6 +191,21 @@ def _moved(arn: ModelPackageArn, found: Found, first: str, second: str) -> Perma
         f"{found.path} of {arn} is {found.value}, and was registered as {second}; another member was registered "
         f"when that was {first}. Register the model again, with a location or tag of its own for each.",
     )
+
+
+def pin(copy: ArtifactCopy | ImageCopy) -> str | None:
+    """Give what SageMaker recorded of the very bytes: the same location may hold others later."""
+    return copy.digest if isinstance(copy, ImageCopy) else copy.etag
+
+
+def pin_key(uri: str) -> str:
+    """Name the entry, among the locations, that holds the `pin` of one. No location has a line break."""
+    return f"{uri}\n"
+
+
+def _others(copy: ArtifactCopy | ImageCopy, locations: Mapping[str, str]) -> bool:
+    """Tell whether a location was copied when it held other bytes."""
+    return pin(copy) is not None and locations.get(pin_key(copy.uri)) not in (None, pin(copy))
 
 
 def uncopied_members(source: Description, locations: Mapping[str, str], policy: Policy) -> set[str]:

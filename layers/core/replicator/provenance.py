@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,15 @@ SOURCE_ARN = f"{PREFIX}source-arn"
 
 # CustomerMetadataMap: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 ENTRIES_MAX, VALUE_MAX = 50, 256
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """What a write was about to write, noted before it: a run may die between writing and noting it."""
+
+    source_approval: str | None = None
+    members: Mapping[str, str] = field(default_factory=dict)
+    """Member (or ``member{key}``) to the digest of what was desired."""
 
 
 def entries(
@@ -60,12 +70,27 @@ def entries(
 def document(
     arn: ModelPackageArn,
     source: Description,
-    hub_arn: str,
-    results: Sequence[CopyResult],
+    hub_arn: str | None,
+    copies: Mapping[str, Mapping[str, Any]],
     dropped: Mapping[str, str],
+    intended: Intended,
     now: datetime,
 ) -> dict[str, Any]:
-    """Give the full provenance, as JSON values."""
+    """Give the full provenance, as JSON values.
+
+    Parameters
+    ----------
+    arn, source
+        Of the source.
+    hub_arn
+        None as long as the mirror is being created.
+    copies
+        From `copies`.
+    dropped
+        Path of each member that is not carried over, and why.
+    intended
+        What is about to be written to the mirror.
+    """
     modified_by = source.get("LastModifiedBy") or source.get("CreatedBy") or {}
     return {
         "release": RELEASE,
@@ -84,9 +109,22 @@ def document(
             "lastModifiedBy": modified_by,
             "createdBy": source.get("CreatedBy"),
         },
-        "copies": [result.model_dump(mode="json") for result in results],
+        "copies": list(copies.values()),
         "notCopied": dict(dropped),
+        "intended": {"sourceApproval": intended.source_approval, "members": dict(intended.members)},
     }
+
+
+def copies(before: Mapping[str, Any], results: Sequence[CopyResult]) -> dict[str, Mapping[str, Any]]:
+    """Give what was copied, by location: what an earlier document has, and what has been copied since."""
+    found = {copy["uri"]: copy for copy in before.get("copies", [])}
+    return found | {result.uri: result.model_dump(mode="json") for result in results}
+
+
+def read_intended(document: Mapping[str, Any]) -> Intended:
+    """Read what a document says was about to be written."""
+    found = document.get("intended") or {}
+    return Intended(found.get("sourceApproval"), found.get("members") or {})
 
 
 def _text(value: Any) -> str | None:

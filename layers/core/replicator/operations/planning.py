@@ -53,7 +53,8 @@ class Planning:
         spoke = self.spoke()
         source = read_source(arn, spoke)
         try:
-            found = plan(arn, source, entry.known, self.policy, self._tags(arn, source, entry, spoke))
+            tags = self._tags(arn, source, entry, spoke)
+            found = plan(arn, source, entry.known, self.policy, tags, entry.creating_since is not None)
         except PermanentError as error:
             return PlanAnswer(action=Action.REFUSE, reason=error.message, code=error.code, wanted=entry.seen)
         again = False

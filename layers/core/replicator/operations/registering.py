@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from replicator import provenance
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ReplicationDetail
 from replicator.identifiers import ModelPackageArn
 from replicator.ledger import State, SupersededError
-from replicator.mirror import APPROVAL, METADATA, Update, creation, desired, update, written
+from replicator.mirror import (
+    APPROVAL,
+    METADATA,
+    Update,
+    creation,
+    desired,
+    intended,
+    last_written,
+    update,
+    written,
+)
 from replicator.operations.planning import read_source
 from replicator.package import fingerprint
-from replicator.plan import uncopied_members
-from replicator.steps import RegisterAnswer
+from replicator.plan import pin, pin_key, uncopied_members
+from replicator.provenance import read_intended
+from replicator.steps import Action, RegisterAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from replicator.aws.bus import Bus
     from replicator.aws.documents import Documents
     from replicator.aws.ledger import Ledger
     from replicator.aws.registry import Registry
     from replicator.ledger import Entry
-    from replicator.mirror import Desired
+    from replicator.mirror import Desired, Written
     from replicator.operations.grouping import Groups
     from replicator.package import Description
     from replicator.policy import Policy
@@ -66,43 +77,67 @@ class Registering:
     def _write(
         self, arn: ModelPackageArn, source: Description, entry: Entry, request: RegisterRequest
     ) -> RegisterAnswer:
-        locations = {**entry.locations, **{r.uri: r.destination for r in request.results}}
+        locations = {**entry.locations, **_locations(request)}
         want = desired(source, locations, self.hub_key_arn)
         held = uncopied_members(source, locations, self.policy)
-        hub_arn = entry.hub_arn or self._find(arn, source, entry)
+        key = self._provenance_key(arn, source)
+        document = self.documents.get(key) or {}
+        hub_arn = entry.hub_arn or self._find(arn, source, entry, document)
+        if hub_arn is None and request.plan.action is Action.UPDATE:
+            over = self.ledger.finish(request.source_arn, request.attempt, self.now())
+            return RegisterAnswer(again=not over, status="NoMirror")
+        meant, last = read_intended(document), entry.written
         if hub_arn is None:
             status, change = "Mirrored", Update()
-            hub_arn = self._create(arn, source, want, held, request)
+            hub_arn = self._create(arn, source, want, held, entry, request)
             mirror = self._describe(hub_arn)
         else:
             status, mirror = "Updated", self._describe(hub_arn)
-            change = update(want, mirror, entry.written, self.policy, held)
+            if entry.hub_arn is None:
+                # Noted before anything else is meant to be written, for what was meant tells what is ours.
+                last = last_written(meant)
+                self._applied(request, hub_arn, "", locations, last)
+            change = update(want, mirror, last, self.policy, held, meant)
+            self._note(key, arn, source, hub_arn, want, held, document, request)
             if change.request:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
-        self.ledger.applied(
-            request.source_arn,
-            request.attempt,
-            hub_arn=hub_arn,
-            fingerprint=request.plan.fingerprint or "",
-            locations=locations,
-            written=written(want, mirror, entry.written, [*change.drift, *change.held]),
-            now=self.now(),
-        )
+        after = written(want, mirror, last, [*change.drift, *change.held])
+        self._applied(request, hub_arn, request.plan.fingerprint or "", locations, after)
         self._publish(status, arn, source, mirror, change, entry, request)
         over = self.ledger.finish(request.source_arn, request.attempt, self.now())
         return RegisterAnswer(again=not over, status=status, hub_arn=hub_arn)
 
-    def _find(self, arn: ModelPackageArn, source: Description, entry: Entry) -> str | None:
+    def _applied(
+        self,
+        request: RegisterRequest,
+        hub_arn: str,
+        fingerprint: str,
+        locations: Mapping[str, str],
+        last: Written,
+    ) -> None:
+        self.ledger.applied(
+            request.source_arn,
+            request.attempt,
+            hub_arn=hub_arn,
+            fingerprint=fingerprint,
+            locations=locations,
+            written=last,
+            now=self.now(),
+        )
+
+    def _find(
+        self, arn: ModelPackageArn, source: Description, entry: Entry, document: Mapping[str, Any]
+    ) -> str | None:
         """Look for a mirror that the ledger does not know.
 
         By its provenance beside the artifacts; and in the registry itself when an earlier attempt may have
         died between creating a mirror and noting it.
         """
-        document = self.documents.get(self._provenance_key(arn, source))
-        if document and isinstance(hub_arn := document.get("hubModelPackageArn"), str):
+        if isinstance(hub_arn := document.get("hubModelPackageArn"), str):
             mirror = self.hub.describe(hub_arn)
-            if mirror and mirror.get(METADATA, {}).get(provenance.SOURCE_ARN) == str(arn):
+            # The entry is missing where the source's own left no room for it.
+            if mirror and mirror.get(METADATA, {}).get(provenance.SOURCE_ARN, str(arn)) == str(arn):
                 return hub_arn
         if entry.creating_since is None:
             return None
@@ -115,6 +150,7 @@ class Registering:
         source: Description,
         want: Desired,
         held: set[str],
+        entry: Entry,
         request: RegisterRequest,
     ) -> str:
         if held:
@@ -122,17 +158,37 @@ class Registering:
                 ErrorCode.UNEXPECTED,
                 f"{', '.join(sorted(held))} of {arn} points to something that was not copied. Redrive it.",
             )
-        group, key, now = self._group(arn, source), self._provenance_key(arn, source), self.now()
+        # The time of the first attempt: the client token only works for the very same request.
+        now = datetime.fromisoformat(entry.creating_since) if entry.creating_since else self.now()
+        group, key = self._group(arn, source), self._provenance_key(arn, source)
         room = provenance.ENTRIES_MAX - len(want.members.get(METADATA, {}))
         entries = provenance.entries(arn, source, request.results, self.documents.location(key), now, room)
         calls = creation(arn, want, group, self.policy, entries)
         self.groups.ensure(group, arn, self._source_group(arn, source))
         self.ledger.creating(request.source_arn, request.attempt, now)
+        self._note(key, arn, source, None, want, held, {}, request)
         hub_arn = self.hub.create(calls.create)
-        self.documents.put(key, provenance.document(arn, source, hub_arn, request.results, want.dropped, now))
+        self._note(key, arn, source, hub_arn, want, held, {}, request)
         if calls.then_update:
             self.hub.update(hub_arn, calls.then_update)
         return hub_arn
+
+    def _note(
+        self,
+        key: str,
+        arn: ModelPackageArn,
+        source: Description,
+        hub_arn: str | None,
+        want: Desired,
+        held: set[str],
+        before: Mapping[str, Any],
+        request: RegisterRequest,
+    ) -> None:
+        """Write the provenance, ahead of the mirror, so that a run that dies leaves what it meant to write."""
+        meant = intended(want, read_intended(before), held)
+        copies = provenance.copies(before, request.results)
+        document = provenance.document(arn, source, hub_arn, copies, want.dropped, meant, self.now())
+        self.documents.put(key, document)
 
     def _describe(self, hub_arn: str) -> Description:
         mirror = self.hub.describe(hub_arn)
@@ -181,3 +237,10 @@ class Registering:
 
     def _provenance_key(self, arn: ModelPackageArn, source: Description) -> str:
         return self.policy.provenance_key(arn.account, self._source_group(arn, source), arn.version)
+
+
+def _locations(request: RegisterRequest) -> dict[str, str]:
+    """Give where each copy of a run went, and what it was pinned by."""
+    went = {result.uri: result.destination for result in request.results}
+    pins = {pin_key(copy.uri): found for copy in request.plan.copies if (found := pin(copy))}
+    return went | pins
