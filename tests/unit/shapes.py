@@ -17,6 +17,7 @@ import botocore.session
 import regex
 from hypothesis import strategies as st
 
+from replicator.constraints import violations
 from tests.unit.packages import SPOKE
 
 if TYPE_CHECKING:
@@ -305,3 +306,8 @@ def descriptions(draw: DrawFn, arn: str, group: str, version: int) -> dict[str, 
     found["ModelPackageStatus"] = "Completed"
     found["ModelApprovalStatus"] = "Approved"
     return found
+
+
+def problems(operation: str, request: dict[str, Any]) -> list[str]:
+    """Say what the service model has against a request."""
+    return list(violations(input_of(operation), request))
