@@ -12,7 +12,7 @@ from replicator import provenance
 from replicator.aws.failures import translated
 from replicator.aws.sessions import client_config
 from replicator.constraints import violations
-from replicator.errors import ErrorCode, PermanentError
+from replicator.errors import ErrorCode, PermanentError, RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +116,16 @@ class Registry:
         doing = f"creating the mirror in {request['ModelPackageGroupName']}"
         self._check("CreateModelPackage", doing, request)
         with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
-            return self._client.create_model_package(**request)["ModelPackageArn"]
+            try:
+                return self._client.create_model_package(**request)["ModelPackageArn"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConflictException":
+                    raise
+                raise RetryableError(
+                    ErrorCode.SERVICE_UNAVAILABLE,
+                    f"{doing}: an earlier attempt made it from another state of the source, and the registry does "
+                    "not list it yet",
+                ) from error
 
     def update(self, arn: str, request: Mapping[str, Any]) -> None:
         """Update a model package."""
