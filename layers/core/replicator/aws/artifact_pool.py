@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 type Job = Callable[[], Iterable[Job] | None]
 """One unit of work; it may answer with the jobs that come after it, which can be a generator."""
@@ -33,22 +35,27 @@ def run(jobs: Iterable[Job], streams: int, seconds_left: Clock, margin: float) -
         What the first failing job raised, once those in flight have come back.
     """
     waiting: list[Iterator[Job]] = [iter(jobs)]
-    flying: set[Future[Iterable[Job] | None]] = set()
+    # Not `futures.wait`: that looks at every future in flight each time one of them lands.
+    landed: SimpleQueue[Future[Iterable[Job] | None]] = SimpleQueue()
+    flying = 0
     pool = ThreadPoolExecutor(max_workers=streams, thread_name_prefix="copy")
     try:
         while True:
-            while len(flying) < streams and seconds_left() > margin and (job := _next(waiting)):
-                flying.add(pool.submit(job))
+            while flying < streams and seconds_left() > margin and (job := _next(waiting)):
+                pool.submit(job).add_done_callback(landed.put)
+                flying += 1
             if not flying:
                 return _next(waiting) is None
-            landed, flying = wait(flying, _patience(seconds_left), FIRST_COMPLETED)
-            if not landed:
-                return False
-            for future in landed:
-                if more := future.result():
-                    waiting.append(iter(more))
+            future = landed.get(timeout=_patience(seconds_left))
+            flying -= 1
+            if more := future.result():
+                waiting.append(iter(more))
+    except Empty:
+        return False
     except BaseException:
-        wait(flying, _patience(seconds_left))
+        with suppress(Empty):
+            for _ in range(flying):
+                landed.get(timeout=_patience(seconds_left))
         raise
     finally:
         # A request that is still in flight at the very end is left to itself: a part is a part.
