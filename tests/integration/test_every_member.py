@@ -21,10 +21,10 @@ from tests.unit.accounting import unaccounted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "12"))
 OFTEN = settings(
     max_examples=EXAMPLES,
-    derandomize=EXAMPLES == 20,
+    derandomize=EXAMPLES == 12,
     database=None,
     deadline=None,
     print_blob=True,

@@ -9,6 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,7 +23,7 @@ from tests.unit.shapes import IMAGES, OBJECTS, PREFIXES
 if TYPE_CHECKING:
     from datetime import datetime
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "10"))
 APPROVAL, REJECTED = "ModelApprovalStatus", "Rejected"
 _WORLD: list[World] = []
 
@@ -234,9 +235,69 @@ TestMirroring = Mirroring.TestCase
 TestMirroring.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=14,
-    derandomize=EXAMPLES == 15,
+    derandomize=EXAMPLES == 10,
     database=None,
     deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
+
+
+# The sequences on which each promise hangs, played whatever chance draws.
+
+LIFE_CYCLES = [
+    {"ModelLifeCycle": {"Stage": stage, "StageStatus": "Approved"}} for stage in ("Dev", "QA", "Prod")
+]
+METADATA = [{"CustomerMetadataProperties": {f"m-{i}": "1" for i in range(n)}} for n in (1, 48)]
+
+
+def machine(*, mirrored: bool = False) -> Mirroring:
+    """Give a version that is approved in the spoke and not mirrored yet."""
+    it = Mirroring()
+    it.register(status="Approved", mirrored=mirrored)
+    return it
+
+
+def deliver(it: Mirroring, crash: int | None = None) -> None:
+    it.an_event_comes(crash=crash, after=True, change=None)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_rejection_overrules_a_person_and_no_other_change_does(mirrored: bool) -> None:
+    it = machine(mirrored=mirrored)
+    it.the_spoke_changes(change=LIFE_CYCLES[0])
+    deliver(it)
+    it.a_person_edits_the_hub(change=LIFE_CYCLES[1])
+    it.a_person_edits_the_hub(change={APPROVAL: "Approved"})
+    it.the_spoke_changes(change=LIFE_CYCLES[2])
+    deliver(it)
+    assert "ModelLifeCycle" in it.edited
+    it.the_spoke_changes(change={APPROVAL: REJECTED, DESCRIPTION: "bad"})
+    deliver(it)
+
+
+@pytest.mark.parametrize("crash", range(10))
+def test_a_rejection_reaches_a_mirror_whose_making_was_cut_off(crash: int) -> None:
+    it = machine()
+    deliver(it, crash)
+    it.the_spoke_changes(change={APPROVAL: REJECTED})
+    deliver(it)
+
+
+def test_the_sources_metadata_takes_the_room_that_our_own_had() -> None:
+    it = machine()
+    deliver(it)
+    it.the_spoke_changes(change=METADATA[1])
+    deliver(it)
+
+
+def test_what_cannot_be_taken_away_is_reported() -> None:
+    it = machine()
+    it.the_spoke_changes(change={"SourceUri": "words"})
+    deliver(it)
+    it.the_spoke_changes(change={"SourceUri": "arn:aws:sagemaker:us-east-1:111111111111:model/m"})
+    deliver(it)
+    assert it.stuck == {"SourceUri"}
+    it.the_spoke_changes(change={"SourceUri": PREFIXES[0]})
+    deliver(it)
+    assert not it.stuck
