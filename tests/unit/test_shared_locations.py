@@ -7,7 +7,7 @@ import pytest
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.package import rewrite
-from replicator.plan import Known, find_copies, pin_key, plan
+from replicator.plan import Known, find_copies, pin, pin_key, plan
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 from tests.unit.packages import ARN, IMAGE, MODEL, a_package, a_policy
 
@@ -97,9 +97,7 @@ def test_what_was_registered_anew_under_the_same_name_is_copied_anew() -> None:
     found = plan(ARN, a_package(), Known("hub", "other", before), POLICY)
     assert found.action is Action.UPDATE
     assert sorted(copy.uri for copy in found.copies) == sorted([MODEL, IMAGE])
-    same = before | {
-        pin_key(copy.uri): getattr(copy, "etag", None) or getattr(copy, "digest", "") for copy in found.copies
-    }
+    same = before | {pin_key(copy.uri): pin(copy) or "" for copy in found.copies}
     assert not plan(ARN, a_package(), Known("hub", "other", same), POLICY).copies
 
 
