@@ -10,7 +10,7 @@ from replicator.fields import Image, Location
 from replicator.identifiers import ImageReference, InvalidIdentifierError
 from replicator.package import artifact_copy, fingerprint, s3_location, walk
 from replicator.policy import REJECTED, aws_owned_bucket
-from replicator.refusals import image_to_copy, refuse_what_cannot_be_mirrored
+from replicator.refusals import image_to_copy, refuse_too_many_copies, refuse_what_cannot_be_mirrored
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def plan(
         )
     refuse_what_cannot_be_mirrored(arn, source, policy)
     copies = find_copies(arn, source, policy)
+    refuse_too_many_copies(arn, copies)
     if known is None:
         return Plan(Action.MIRROR, f"the version is {approval} and has no mirror yet", print_, copies)
     missing = [copy for copy in copies if copy.uri not in known.locations or _others(copy, known.locations)]

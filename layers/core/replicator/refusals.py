@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from replicator.errors import ErrorCode, PermanentError
@@ -10,9 +11,19 @@ from replicator.identifiers import ImageReference, InvalidIdentifierError
 from replicator.package import walk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from replicator.identifiers import ModelPackageArn
     from replicator.package import Description, Found
     from replicator.policy import Policy
+    from replicator.steps import ArtifactCopy, ImageCopy
+
+LARGEST_STATE = 262_144
+"""Bytes: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
+_RESERVED = 40_000
+"""Bytes of a state for all but copies and results: 32,768 of them for the cause of an error."""
+_LONGEST_RESULT = 1024
+"""Bytes of a `CopyResult` beside its two locations: names, numbers, pin, checksum."""
 
 
 def refuse_what_cannot_be_mirrored(arn: ModelPackageArn, description: Description, policy: Policy) -> None:
@@ -84,3 +95,24 @@ def image_to_copy(arn: ModelPackageArn, found: Found, policy: Policy) -> ImageRe
             f"the model package, which is {policy.region}. Push it there.",
         )
     return None if aws_owned else image
+
+
+def refuse_too_many_copies(arn: ModelPackageArn, copies: Sequence[ArtifactCopy | ImageCopy]) -> None:
+    """Raise `PermanentError` when the copies and their results do not fit into one state of Step Functions."""
+    size = sum(bytes_in_state(copy) for copy in copies)
+    most = LARGEST_STATE - _RESERVED
+    if size > most:
+        raise PermanentError(
+            ErrorCode.LIMIT_EXCEEDED,
+            f"{arn} names {len(copies)} locations, which with their results need up to {size} bytes of a run's "
+            f"state, and {most} are there. Register the model with fewer or shorter locations, for instance one "
+            "prefix for what is now many objects.",
+        )
+
+
+def bytes_in_state(copy: ArtifactCopy | ImageCopy) -> int:
+    """Give the bytes that a copy and its result need at most in the state of a run, as JSON."""
+    uri = len(json.dumps(copy.uri))
+    # The result has the location again, and where it went: shorter, or below a prefix of its own.
+    place = len(json.dumps(copy.destination if copy.kind == "artifact" else copy.repository))
+    return len(json.dumps(copy.model_dump(mode="json"))) + uri + (uri + place) + _LONGEST_RESULT

@@ -45,6 +45,11 @@ class _Again(Exception):
     """Ask botocore instead."""
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=get_cert_path(True))
+
+
 class _Where(Exception):
     """The URL to which botocore was about to send a request."""
 
@@ -72,7 +77,6 @@ class LeanS3:
         client.meta.events.register("before-sign.s3.HeadObject", self._tell_where)
         self._keys: dict[str, bytes] = {}
         self._places: dict[str, tuple[str, str, str] | None] = {}
-        self._tls = ssl.create_default_context(cafile=get_cert_path(True))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -182,7 +186,7 @@ class LeanS3:
         connection = kept.get(host)
         if connection is None:
             connection = kept[host] = (
-                http.client.HTTPSConnection(host, timeout=self._timeout, context=self._tls)
+                http.client.HTTPSConnection(host, timeout=self._timeout, context=_tls())
                 if scheme == "https"
                 else http.client.HTTPConnection(host, timeout=self._timeout)
             )
