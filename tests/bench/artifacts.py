@@ -30,7 +30,7 @@ from replicator.aws.artifact_facts import Tuning
 from replicator.aws.artifacts import copy_artifact
 from replicator.aws.sessions import Sessions
 from replicator.settings import CopyArtifactSettings
-from replicator.steps import ArtifactCopy, CopyRequest
+from replicator.steps import ArtifactCopy, CopyRequest, Progress
 from tests.bench.slow_s3 import Running, serving
 
 if TYPE_CHECKING:
@@ -199,12 +199,33 @@ def memory(server: Running) -> None:
         )
 
 
+def rounds(server: Running) -> None:
+    """Copy 20,000 objects in invocations of a few seconds each, as the state machine would call them."""
+    server.control("forget")
+    server.control("fill", bucket="spoke", prefix="m/", count=20_000, size=SMALL)
+    os.environ.update(environment(server.endpoint))
+    copy = ArtifactCopy(uri="s3://spoke/m/", type="prefix", destination=f"models/{SPOKE}/churn/3/")
+    source = f"arn:aws:sagemaker:eu-west-1:{SPOKE}:model-package/churn/3"
+    sessions = Sessions("aws", "eu-west-1", boto3.Session())
+    progress: Progress | None = None
+    print("\n20,000 objects in invocations of 20 s")
+    for number in range(1, 100):
+        end = time.monotonic() + 20 + Tuning().margin
+        request = CopyRequest(source_arn=source, copy_=copy, progress=progress)
+        answer = copy_artifact(request, SETTINGS, sessions, seconds_left=lambda: end - time.monotonic())  # noqa: B023
+        if answer.done:
+            break
+        progress = answer.progress
+        print(f"  {number}: {progress}", flush=True)
+    print(f"  done in {number} invocations; {json.dumps(server.control('figures')['calls'])}")
+
+
 def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--aws", default=shutil.which("aws", path=os.path.dirname(sys.executable)))  # noqa: PTH120
-    parser.add_argument("--only", choices=["object", "prefix", "memory"])
+    parser.add_argument("--only", choices=["object", "prefix", "memory", "rounds"])
     arguments = parser.parse_args()
     print(f"{DELAY * 1000:.0f} ms a call, {RATE / 1e6:.0f} MB/s a stream, medians of {arguments.runs}")
     with serving(DELAY, RATE) as server:
@@ -215,6 +236,9 @@ def main() -> None:
     if arguments.only in (None, "memory"):
         with serving(0.001, 1e12) as server:
             memory(server)
+    if arguments.only in (None, "rounds"):
+        with serving(DELAY, RATE) as server:
+            rounds(server)
 
 
 if __name__ == "__main__":

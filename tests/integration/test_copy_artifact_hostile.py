@@ -1,0 +1,133 @@
+"""Sources that are odd, out of reach or change under the copy: a clear code, and nothing half-made."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.faults import Fault
+from replicator.errors import ErrorCode, PermanentError, RetryableError
+from tests.integration.artifact_world import KIB, SPOKE_BUCKET, World, emptied, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PARTS = 6
+BODY = hashlib.shake_256(b"a model").digest(PARTS * 64 * KIB - 7)
+CUSTOMER_KEY = "arn:aws:kms:eu-west-1:222222222222:key/99999999-2222-3333-4444-555555555555"
+READS = ("CopyObject", "UploadPartCopy", "GetObject")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[World]:
+    with serving() as world:
+        yield world
+
+
+@pytest.fixture
+def aws(running: World) -> World:
+    return emptied(running)
+
+
+def refused(aws: World, uri: str, code: ErrorCode, kind: str = "object") -> str:
+    """Copy in vain; nothing may be left, neither objects nor uploads."""
+    with pytest.raises(PermanentError) as caught:
+        aws.copy(uri, kind=kind)
+    assert caught.value.code == code
+    assert aws.listed() == []
+    assert aws.open_uploads() == 0
+    return str(caught.value)
+
+
+# What is asked in a copy by parts, in order; the change comes just before the call.
+@pytest.mark.parametrize(
+    ("operation", "after"),
+    [("Uploads", 0), ("Uploads", 1), *(("UploadPartCopy", k) for k in range(PARTS))],
+)
+def test_overwritten_at_any_moment_before_the_last_part(aws: World, operation: str, after: int) -> None:
+    uri = aws.put("model.tar.gz", BODY)
+    overwrite = Fault(operation=operation, after=after, hook=lambda _: aws.put_again("model.tar.gz", b"x"))
+    aws.faults.add(overwrite)
+    message = refused(aws, uri, ErrorCode.SOURCE_CHANGED)
+    assert overwrite.seen > after
+    assert uri in message
+
+
+def test_overwritten_after_the_last_part_the_copy_is_what_was_registered(aws: World) -> None:
+    uri = aws.put("model.tar.gz", BODY)
+    aws.faults.add(
+        Fault(operation="CompleteMultipartUpload", hook=lambda _: aws.put_again("model.tar.gz", b"x"))
+    )
+    assert aws.bytes_at(aws.copied(uri).destination) == BODY
+
+
+@pytest.mark.parametrize("k", range(PARTS))
+def test_killed_after_every_part_what_is_repeated_was_in_flight(aws: World, k: int) -> None:
+    uri = aws.put("model.tar.gz", BODY)
+    aws.faults.add(Fault(operation="UploadPartCopy", after=k, status=503, code="SlowDown", times=None))
+    with pytest.raises(RetryableError):
+        aws.copy(uri)
+    aws.faults.clear()
+    assert aws.bytes_at(aws.copied(uri).destination) == BODY
+    assert aws.faults.count("UploadPartCopy") == PARTS - k
+    assert aws.open_uploads() == 0
+
+
+def test_a_customer_key_that_the_hub_may_use_is_copied_server_side(aws: World) -> None:
+    uri = aws.put("model.tar.gz", BODY, ServerSideEncryption="aws:kms", SSEKMSKeyId=CUSTOMER_KEY)
+    result = aws.copied(uri)
+    assert result.method == "server-side"
+    assert aws.bytes_at(result.destination) == BODY
+
+
+@pytest.mark.parametrize("body", [b"small", BODY], ids=["small", "large"])
+def test_a_customer_key_that_nobody_of_ours_may_use(aws: World, body: bytes) -> None:
+    """HeadObject succeeds: only reading needs the key."""
+    uri = aws.put("model.tar.gz", body, ServerSideEncryption="aws:kms", SSEKMSKeyId=CUSTOMER_KEY)
+    for operation in READS:
+        aws.faults.add(Fault(operation=operation, path="model", status=403, code="AccessDenied", times=None))
+    assert "kms:Decrypt" in refused(aws, uri, ErrorCode.SOURCE_ACCESS_DENIED)
+
+
+def test_the_managed_key_is_streamed(aws: World) -> None:
+    uri = aws.put("model.tar.gz", BODY, ServerSideEncryption="aws:kms", SSEKMSKeyId="alias/aws/s3")
+    result = aws.copied(uri)
+    assert result.method == "streamed"
+    assert aws.bytes_at(result.destination) == BODY
+
+
+@pytest.mark.parametrize("key", ["k" * 1024, "ü" * 508 + "/model.x", "a/" * 507 + "model.tar."])
+@pytest.mark.parametrize("body", [b"", b"small", BODY], ids=["empty", "small", "large"])
+def test_a_key_of_1024_bytes(aws: World, key: str, body: bytes) -> None:
+    assert len(key.encode()) == 1024
+    uri = aws.put(key, body)
+    if "/" not in key:  # its name alone leaves no room for a place in the hub
+        refused(aws, uri, ErrorCode.LIMIT_EXCEEDED)
+        assert aws.bytes_at(aws.copied(uri, named=False).destination) == body
+        return
+    assert aws.bytes_at(aws.copied(uri).destination) == body
+
+
+def test_a_prefix_with_a_key_that_finds_no_room_copies_nothing(aws: World) -> None:
+    aws.put("p/config.json", b"{}")
+    aws.put("p/" + "k" * 1022, b"too long")
+    refused(aws, f"s3://{SPOKE_BUCKET}/p/", ErrorCode.LIMIT_EXCEEDED, "prefix")
+    assert aws.faults.count("CopyObject") == 0
+
+
+def test_an_empty_prefix_and_one_that_is_only_an_object(aws: World) -> None:
+    aws.put("models/churn", b"an object, and no prefix")
+    refused(aws, f"s3://{SPOKE_BUCKET}/models/churn/", ErrorCode.SOURCE_PREFIX_EMPTY, "prefix")
+    assert aws.bytes_at(aws.copied(f"s3://{SPOKE_BUCKET}/models/churn").destination).startswith(b"an object")
+
+
+def test_deleted_between_listing_and_copying(aws: World) -> None:
+    aws.put("p/a", b"1")
+
+    def delete(_: object) -> None:
+        aws.spoke.delete_object(Bucket=SPOKE_BUCKET, Key="p/a")
+
+    aws.faults.add(Fault(operation="HeadObject", path="p/a", hook=delete))
+    refused(aws, f"s3://{SPOKE_BUCKET}/p/", ErrorCode.SOURCE_CHANGED, "prefix")
