@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -98,6 +99,14 @@ def test_object_or_prefix_as_each_member_means_it() -> None:
         ("s3://bbb/code.tar.gz", "object", None),
         ("s3://bbb/data/", "prefix", None),
     ]
+
+
+def test_the_artifacts_of_a_model_card_are_copied_too() -> None:
+    content = json.dumps({"model_overview": {"model_artifact": [MODEL, "s3://bbb/extra.bin", "text", 3]}})
+    source = a_package(ModelCard={"ModelCardContent": content, "ModelCardStatus": "Draft"})
+    copies = plan(ARN, source, None, a_policy()).copies
+    assert [copy.uri for copy in copies] == [IMAGE, MODEL, "s3://bbb/extra.bin"]
+    assert uncopied_members(source, {IMAGE: "i", MODEL: "m"}, a_policy()) == {"ModelCard"}
 
 
 def test_a_manifest_goes_with_the_location_beside_it() -> None:

@@ -60,7 +60,7 @@ class SourceUri:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The JSON text of a model card: locations that are copied anyway are rewritten inside it."""
+    """The JSON text of a model card: the artifacts that it names are copied, and rewritten inside it."""
 
 
 @dataclass(frozen=True, slots=True)

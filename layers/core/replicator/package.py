@@ -89,10 +89,15 @@ _UNKNOWN = Drop("this release of the replicator does not know it")
 
 
 def walk(description: Description) -> Iterator[Found]:
-    """Give every value of a description with its path and rule."""
+    """Give every value of a description with its path and rule, and the artifacts that a card names."""
     found: list[Found] = []
     transform(fields.PACKAGE, description, found.append)
-    return iter(found)
+    for each in found:
+        yield each
+        if isinstance(each.rule, Card):
+            for i, artifact in enumerate(_artifacts(_json(each.value)) or []):
+                if isinstance(artifact, str):
+                    yield Found(f"{each.path}#model_overview.model_artifact[{i}]", Text(), artifact, {})
 
 
 def s3_location(found: Found) -> S3Uri | None:
@@ -194,19 +199,28 @@ def _rewrite_card(content: str, locations: Mapping[str, str]) -> str:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html
     """
-    try:
-        card = json.loads(content)
-    except ValueError:
-        return content
-    overview = card.get("model_overview") if isinstance(card, dict) else None
-    artifacts = overview.get("model_artifact") if isinstance(overview, dict) else None
-    if not isinstance(artifacts, list):
+    card = _json(content)
+    artifacts = _artifacts(card)
+    if artifacts is None:
         return content
     rewritten = [locations.get(a, a) if isinstance(a, str) else a for a in artifacts]
     if rewritten == artifacts:
         return content
     card["model_overview"]["model_artifact"] = rewritten
     return _spliced(content, artifacts, rewritten, card) or json.dumps(card, ensure_ascii=content.isascii())
+
+
+def _json(content: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def _artifacts(card: Any) -> list[Any] | None:
+    overview = card.get("model_overview") if isinstance(card, dict) else None
+    artifacts = overview.get("model_artifact") if isinstance(overview, dict) else None
+    return artifacts if isinstance(artifacts, list) else None
 
 
 def _spliced(content: str, old: list[Any], new: list[Any], card: dict[str, Any]) -> str | None:

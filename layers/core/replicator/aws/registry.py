@@ -139,8 +139,9 @@ class Registry:
         if problems := list(violations(shape, request)):
             raise PermanentError(
                 ErrorCode.LIMIT_EXCEEDED,
-                f"{doing}: SageMaker would not take it: {'; '.join(problems)}. Shorten it in the spoke, or at "
-                "the start of the names in the hub's stack.",
+                f"{doing}: by the service model of this release SageMaker would not take it: "
+                f"{'; '.join(problems)}. Mend it in the spoke and redrive; where SageMaker itself has the value, "
+                "deploy a newer release.",
             )
 
     def find_mirror(self, group: str, source_arn: ModelPackageArn, since: datetime) -> str | None:
