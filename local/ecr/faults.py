@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 
@@ -87,7 +88,18 @@ class RequestLog:
 
     def __init__(self) -> None:
         self._entries: list[Logged] = []
+        self._bytes: Counter[str] = Counter()
         self._lock = threading.Lock()
+
+    def add_bytes(self, account: str, size: int) -> None:
+        """Count bytes of a body that one account's registry was sent."""
+        with self._lock:
+            self._bytes[account] += size
+
+    def bytes(self, account: str) -> int:
+        """Give how many bytes of bodies one account's registry was sent."""
+        with self._lock:
+            return self._bytes[account]
 
     def add(self, entry: Logged) -> None:
         """Log a request."""
@@ -110,3 +122,4 @@ class RequestLog:
         """Forget what was asked."""
         with self._lock:
             self._entries.clear()
+            self._bytes.clear()

@@ -110,6 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             if not piece:
                 raise ConnectionError("the client hung up in the middle of a body")
             size -= len(piece)
+            self.server.registry.log.add_bytes(self.account, len(piece))  # type: ignore[attr-defined]
             yield piece
 
     def _drop_body(self) -> None:

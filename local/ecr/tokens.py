@@ -37,11 +37,19 @@ class Tokens:
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
+        self.issued = 0
+        """How many there are by now."""
+        self._expired = 0
+
+    def expire(self) -> None:
+        """Let every token that was issued so far be too old."""
+        self._expired = self.issued
 
     def issue(self, caller: Caller, now: float | None = None) -> str:
         """Give the ``authorizationToken``: base64 of ``AWS:<password>``."""
+        self.issued += 1
         expires = (time.time() if now is None else now) + LIFETIME_SECONDS
-        claims = json.dumps(asdict(caller) | {"expires": expires}).encode()
+        claims = json.dumps(asdict(caller) | {"expires": expires, "number": self.issued}).encode()
         password = base64.urlsafe_b64encode(self._sign(claims) + claims)
         return base64.b64encode(b"AWS:" + password).decode()
 
@@ -58,7 +66,8 @@ class Tokens:
         if kind.lower() != "basic" or user != b"AWS" or not genuine:
             raise TokenError("Not Authorized")
         said = json.loads(claims)
-        if said.pop("expires") < time.time():
+        old = said.pop("number") <= self._expired
+        if said.pop("expires") < time.time() or old:
             raise TokenError("Your authorization token has expired. Reauthenticate and try again.")
         return Caller(**said)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from local.images import Blob, build_image, build_index, build_referrer, image_of
+from local.images import LAYER, Blob, build_image, build_index, build_referrer, image_of
 from replicator.aws.oci_copy import mirror_tag
 from replicator.aws.oci_image import copy_image
 from replicator.aws.oci_registry import Place, Registry
@@ -203,6 +203,37 @@ def test_it_stops_ahead_of_the_deadline_and_goes_on_where_it_was(world: World) -
     assert answer["result"]["bytes"] == image.size
     uploads = world.registry.log.count("POST", r"/blobs/uploads/", HUB)
     assert uploads <= len(image.blobs) + rounds * 3  # three in flight at most when it stops
+
+
+def test_a_copy_that_goes_on_gives_each_layer_the_network_for_itself(world: World) -> None:
+    layers = [Blob(LAYER, bytes([number]) * 3_000_000) for number in range(4)]
+    image = image_of(IMAGE.blobs[0], layers)
+    world.push(image, "team/scorer")
+
+    world.copy(progress={"moved": 0, "total": 1, "objects": 0})
+
+    sessions = [
+        entry.method
+        for entry in world.registry.log.entries(HUB)
+        if entry.method in ("POST", "PUT") and "/blobs/uploads/" in entry.path
+    ]
+    assert sessions == ["POST", "PUT"] * len(image.blobs)
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_a_layer_of_a_neighbour_is_mounted_where_the_registry_offers_it(world: World, offered: bool) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.repositories.blob_mounting = offered
+    source = Place(Registry(*world.login(SPOKE)), "team/scorer")
+    hub = Registry(*world.login(HUB))
+    for repository in ("neighbour", "mirror"):
+        world.ecr(HUB).create_repository(repositoryName=repository)
+    copy_image(source, Place(hub, "neighbour"), "1.0")
+
+    outcome = copy_image(source, Place(hub, "mirror", mount_from="neighbour"), "1.0")
+
+    assert outcome.done
+    assert outcome.streamed == (len(IMAGE.manifest.data) if offered else IMAGE.size)
 
 
 def test_the_biggest_layer_goes_first(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from replicator.errors import ErrorCode, PermanentError, RetryableError
 from tests.integration.test_copy_image.conftest import HUB, NAMESPACE, OTHER, SPOKE
 
 if TYPE_CHECKING:
+    from local.ecr.faults import Fault
     from tests.integration.test_copy_image.conftest import World
 
 IMAGE = build_image({f"opt/{number}": bytes([number]) * 50_000 for number in range(4)}, layers=2)
@@ -22,6 +24,10 @@ def refused(world: World, repository: str = "team/scorer", **more: str) -> Perma
         world.copy(repository, **more)  # type: ignore[arg-type]
     assert repository in caught.value.message
     return caught.value
+
+
+def hub_repositories(world: World) -> list[str]:
+    return [each["repositoryName"] for each in world.ecr(HUB).describe_repositories()["repositories"]]
 
 
 def test_an_image_of_a_stranger_is_not_even_looked_at(world: World) -> None:
@@ -39,13 +45,14 @@ def test_nothing_is_written_outside_the_spokes_own_repositories(world: World) ->
     world.push(IMAGE, "team/scorer")
     error = refused(world, destination=f"{NAMESPACE}/{OTHER}/team/scorer")
     assert error.code is ErrorCode.HUB_REFUSED
-    assert world.ecr(HUB).describe_repositories()["repositories"] == []
+    assert hub_repositories(world) == []
 
 
 def test_a_missing_tag_and_a_missing_repository(world: World) -> None:
     world.push(IMAGE, "team/scorer")
     assert refused(world, tag="2.0").code is ErrorCode.SOURCE_IMAGE_MISSING
     assert refused(world, "team/nothing").code is ErrorCode.SOURCE_IMAGE_MISSING
+    assert hub_repositories(world) == []
 
 
 def test_a_missing_layer(world: World) -> None:
@@ -66,6 +73,7 @@ def test_an_index_that_names_a_missing_image(world: World) -> None:
     assert error.code is ErrorCode.SOURCE_IMAGE_MISSING
     assert children[1].digest in error.message
     assert index.digest in error.message
+    assert hub_repositories(world) == []
 
 
 def test_a_layer_that_may_not_be_distributed(world: World) -> None:
@@ -74,6 +82,7 @@ def test_a_layer_that_may_not_be_distributed(world: World) -> None:
     error = refused(world)
     assert error.code is ErrorCode.IMAGE_UNSUPPORTED
     assert foreign.digest in error.message
+    assert hub_repositories(world) == []
 
 
 def test_a_layer_with_other_bytes_leaves_nothing_in_the_hub(world: World) -> None:
@@ -94,24 +103,91 @@ def test_a_manifest_with_other_bytes(world: World) -> None:
         headers={"Content-Type": other.manifest.media_type},
     )  # fmt: skip
     assert refused(world).code is ErrorCode.DIGEST_MISMATCH
+    assert hub_repositories(world) == []
 
 
-@pytest.mark.parametrize("method", ["HEAD", "GET"])
-def test_a_registry_that_answers_html(world: World, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("HEAD", r"^/v2/team/scorer/manifests/1.0", 200),
+        ("GET", r"^/v2/team/scorer/manifests/", 200),
+        ("GET", r"^/v2/team/scorer/blobs/", 200),
+        ("GET", r"^/starport", 200),
+        ("HEAD", rf"^/v2/{NAMESPACE}/.*/manifests/", 200),
+        ("HEAD", rf"^/v2/{NAMESPACE}/.*/blobs/", 200),
+        ("POST", r"/blobs/uploads/", 202),
+        ("PUT", r"/manifests/", 201),
+    ],
+)
+def test_a_registry_that_answers_html(world: World, method: str, path: str, status: int) -> None:
     world.push(IMAGE, "team/scorer")
-    page = b"<html>Please log in</html>"
-    digest = {"headers": {"Content-Type": "text/html"}, "body": page}
-    world.registry.faults.plan(method, r"/team/scorer/manifests/", status=200, **digest)  # type: ignore[arg-type]
-    code = refused(world).code
-    assert code is (ErrorCode.REGISTRY_PROTOCOL if method == "HEAD" else ErrorCode.DIGEST_MISMATCH)
+    world.registry.faults.plan(
+        method, path, status=status, headers={"Content-Type": "text/html"}, body=b"<html>Please log in</html>"
+    )
+    assert refused(world).code is ErrorCode.REGISTRY_PROTOCOL
+    assert not hub_repositories(world) or world.hub_images() == {}
+
+
+@pytest.mark.parametrize("fault", ["truncated", "wrong length"])
+def test_a_layer_that_never_comes_whole(world: World, fault: str) -> None:
+    world.push(IMAGE, "team/scorer")
+    if fault == "truncated":
+        world.registry.faults.plan("GET", r"^/starport", truncate=100, times=100)
+        with pytest.raises(RetryableError, match=r"ended .* early|broke off") as caught:
+            world.copy()
+        assert caught.value.code is ErrorCode.SERVICE_UNAVAILABLE
+        assert any(blob.digest in caught.value.message for blob in IMAGE.blobs)
+    else:
+        world.registry.faults.plan("GET", r"^/starport", status=200, body=b"short", times=100)
+        assert refused(world).code is ErrorCode.DIGEST_MISMATCH
+    assert world.hub_images() == {}
+    assert world.registry.log.count("PUT", r"/blobs/uploads/", HUB) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("HEAD", rf"^/v2/{NAMESPACE}/.*/manifests/"),
+        ("GET", r"^/v2/team/scorer/manifests/"),
+        ("GET", r"^/v2/team/scorer/blobs/"),
+        ("HEAD", rf"^/v2/{NAMESPACE}/.*/blobs/"),
+        ("POST", r"/blobs/uploads/"),
+        ("PUT", r"/blobs/uploads/"),
+        ("PUT", r"/manifests/"),
+    ],
+)
+def test_a_token_that_expires_in_the_middle_is_renewed(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    world.push(IMAGE, "team/scorer")
+    tokens, take = world.registry.tokens, world.registry.faults.take
+    issued = tokens.issued
+    expired: list[str] = []
+
+    def expire(asked: str, where: str) -> Fault | None:
+        if not expired and asked == method and re.search(path, where):
+            expired.append(where)
+            tokens.expire()
+        return take(asked, where)
+
+    monkeypatch.setattr(world.registry.faults, "take", expire)
+
+    assert world.copy()["done"]
+
+    assert expired
+    assert list(world.hub_images()) == [IMAGE.digest]
+    # The first of both registries, and one more of each that was needed again; however many threads were refused.
+    assert 3 <= tokens.issued - issued <= 4
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_registry_that_does_not_let_us_in(world: World, status: int) -> None:
     world.push(IMAGE, "team/scorer")
-    world.registry.faults.plan("GET", r"^/v2/team/scorer/manifests/", status=status)
+    fault = world.registry.faults.plan("GET", r"^/v2/team/scorer/manifests/", status=status, times=100)
     assert refused(world).code is ErrorCode.SOURCE_ACCESS_DENIED
-    world.registry.faults.plan("POST", r"/blobs/uploads/", status=status, times=9)
+    assert fault.times == 98  # once more with a new token
+    world.registry.faults.clear()
+    world.registry.faults.plan("POST", r"/blobs/uploads/", status=status, times=100)
     assert refused(world).code is ErrorCode.HUB_ACCESS_DENIED
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from replicator.aws.failures import translated
+from replicator.aws.oci_copy import STREAMS
 from replicator.aws.oci_image import Outcome, copy_image
 from replicator.aws.oci_registry import Place, Registry
 from replicator.aws.sessions import Sessions, client_config
@@ -97,6 +98,9 @@ def mirror_image(
         copy.digest or image.reference,
         time_left=time_left,
         prepare=lambda: hub.ensure_repository(copy.repository, image, package.partition),
+        # What one invocation could not move has very large layers: each then has the network for itself, or
+        # several would share it and none arrive in time.
+        streams=1 if request.progress else STREAMS,
     )
     return MirroredImage(_answer(request, outcome, f"{host}/{copy.repository}"), outcome)
 
@@ -134,8 +138,7 @@ class HubRegistry:
 
     def registry(self) -> Registry:
         """Get an endpoint and a token."""
-        with translated("getting a token for the hub's registry", **_OWN_FAULT):
-            return _registry(self.client)
+        return _registry(self.client, None, "the hub's registry", _OWN_FAULT)
 
     def ensure_repository(self, name: str, image: ImageReference, partition: str) -> None:
         """Make the repository unless it is there; another run may be doing the same.
@@ -170,23 +173,31 @@ class HubRegistry:
 
 def _source_registry(spoke: boto3.Session, image: ImageReference, package: ModelPackageArn) -> Registry:
     own = image.account == package.account
-    with translated(
-        f"getting a token for the registry of {image}",
+    fault = _Fault(
         denied=ErrorCode.SOURCE_ACCESS_DENIED,
         otherwise=ErrorCode.SOURCE_ACCESS_DENIED,
         advice=f"Deploy spoke.yaml in account {package.account} again, then redrive.",
-    ):
-        return _registry(_client(spoke, image.region), None if own else image.account)
-
-
-def _registry(client: ECRClient, account: str | None = None) -> Registry:
-    # The token is good for Basic authentication as it comes: base64 of "AWS:<password>".
-    # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_AuthorizationData.html
-    answer = (
-        client.get_authorization_token(registryIds=[account]) if account else client.get_authorization_token()
     )
-    data = answer["authorizationData"][0]
-    return Registry(data["proxyEndpoint"], f"Basic {data['authorizationToken']}")
+    client = _client(spoke, image.region)
+    return _registry(client, None if own else image.account, f"the registry of {image}", fault)
+
+
+def _registry(client: ECRClient, account: str | None, name: str, fault: _Fault) -> Registry:
+    """Get an endpoint and a token: new ones for every invocation, though a token lives for twelve hours."""
+
+    def login() -> tuple[str, str]:
+        # The token is good for Basic authentication as it comes: base64 of "AWS:<password>".
+        # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_AuthorizationData.html
+        with translated(f"getting a token for {name}", **fault):
+            answer = (
+                client.get_authorization_token(registryIds=[account])
+                if account
+                else client.get_authorization_token()
+            )
+        data = answer["authorizationData"][0]
+        return data["proxyEndpoint"], f"Basic {data['authorizationToken']}"
+
+    return Registry(*login(), renew=lambda: login()[1])
 
 
 def _client(session: boto3.Session, region: str) -> ECRClient:

@@ -229,7 +229,7 @@ class Copier:
     def _put(self, manifest: Manifest, reference: str) -> Answer:
         answer = self.hub.put_manifest(manifest, reference)
         image = self.hub.place.image(reference)
-        if answer.status in (200, 201, 202):
+        if answer.status == 201:
             if answer.headers.get("docker-content-digest", manifest.digest) != manifest.digest:
                 raise PermanentError(
                     ErrorCode.DIGEST_MISMATCH,

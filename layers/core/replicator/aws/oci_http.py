@@ -115,6 +115,8 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     url: str
+    authorization: str | None = field(default=None, repr=False)
+    """What the request was sent with."""
 
 
 @dataclass
@@ -124,6 +126,7 @@ class Incoming:
     response: http.client.HTTPResponse
     _socket: socket.socket
     _budget: Budget
+    _authorization: str | None = field(default=None, repr=False)
 
     def read_into(self, buffer: memoryview) -> int:
         """Fill ``buffer`` as far as the body goes, and tell how far that is: 0 at its end."""
@@ -141,7 +144,7 @@ class Incoming:
     def answer(self, body: bytes, url: str) -> Answer:
         """Give the answer with the body that was read of it."""
         headers = {name.lower(): value for name, value in self.response.getheaders()}
-        return Answer(self.response.status, headers, body, url)
+        return Answer(self.response.status, headers, body, url, self._authorization)
 
 
 Origin = tuple[str, str, int]
@@ -203,7 +206,7 @@ class Connections:
                     connection.send(chunk)
             self._limit(connection, COMMIT_SECONDS)
             line = connection.sock
-            incoming = Incoming(connection.getresponse(), line, self.budget)
+            incoming = Incoming(connection.getresponse(), line, self.budget, headers.get("Authorization"))
             return incoming.answer(incoming.read(MOST_TEXT_BYTES), url)
 
     def close(self) -> None:
@@ -225,7 +228,7 @@ class Connections:
         connection.request(method, _target(url), body=body, headers=dict(headers))
         # The connection forgets its socket when the answer says that it is the last one on it.
         line = connection.sock
-        return Incoming(connection.getresponse(), line, self.budget)
+        return Incoming(connection.getresponse(), line, self.budget, headers.get("Authorization"))
 
     @contextmanager
     def _connection(self, url: str) -> Iterator[tuple[http.client.HTTPConnection, bool]]:

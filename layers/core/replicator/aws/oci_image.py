@@ -13,6 +13,7 @@ from replicator.aws.oci_referrers import Followers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from replicator.aws.oci_manifest import Manifest
     from replicator.aws.oci_registry import Place
 
 
@@ -59,7 +60,8 @@ def copy_image(
         Seconds until it has to have stopped; it then answers ``done=False``, and called again skips every
         blob that has arrived.
     prepare
-        Called before the first write, when the image is not at the destination: makes the repository.
+        Called before the first write, when the image is not at the destination and its manifests can be
+        mirrored: makes the repository.
     streams
         Blobs at once; memory is a buffer of 1 MiB for each.
     backoff_seconds
@@ -80,8 +82,9 @@ def copy_image(
             digest = copier.resolve(reference)
             already_there = copier.is_mirrored(digest)
             if not already_there:
+                manifests = copier.tree(digest)
                 prepare()
-                _copy(copier, followers, digest)
+                _copy(copier, followers, manifests)
             done = True
     finally:
         copier.close()
@@ -99,10 +102,10 @@ def copy_image(
     )
 
 
-def _copy(copier: Copier, followers: Followers, digest: str) -> None:
-    manifests = copier.tree(digest)
+def _copy(copier: Copier, followers: Followers, manifests: list[Manifest]) -> None:
     copier.copy_blobs(manifests)
     image = manifests.pop()
+    digest = image.digest
     for manifest in manifests:
         copier.put(manifest, manifest.digest)
     entries, tags = followers.find(digest)

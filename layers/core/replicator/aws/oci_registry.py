@@ -6,8 +6,9 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
@@ -17,7 +18,7 @@ from replicator.aws.oci_manifest import ACCEPT, Descriptor, Manifest, digest_of,
 from replicator.errors import ErrorCode, PermanentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from replicator.aws.oci_http import Connections, Incoming
 
@@ -32,7 +33,7 @@ class Side(StrEnum):
     HUB = "hub"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Registry:
     """Where a registry is and what lets us in.
 
@@ -42,10 +43,23 @@ class Registry:
         For instance ``https://111122223333.dkr.ecr.eu-west-1.amazonaws.com``, without ``/v2``.
     authorization
         Value of the ``Authorization`` header, None for none. It goes to this scheme, host and port only.
+    renew
+        Gives another value when this one is refused, which it is when it has expired. Called once: a copy
+        lives for minutes.
     """
 
     base_url: str
     authorization: str | None = None
+    renew: Callable[[], str] | None = None
+    _renewed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
+
+    def renew_authorization(self, refused: str) -> bool:
+        """Tell whether there is another token than the one that was refused, which several threads may have sent."""
+        with self._lock:
+            if self.authorization == refused and self.renew and not self._renewed:
+                self.authorization, self._renewed = self.renew(), True
+            return self.authorization != refused
 
     def __repr__(self) -> str:
         return f"Registry({self.base_url!r})"
@@ -91,8 +105,6 @@ class Repository:
             return None
         if answer.status != 200:
             raise self.failure(answer, f"looking for {self.place.image(reference)}")
-        if "html" in answer.headers.get("content-type", ""):
-            raise self._protocol(f"a web page came when {self.place.image(reference)} was looked for")
         # The specification only says SHOULD: without the header the bytes tell.
         return answer.headers.get("docker-content-digest") or self._need_manifest(reference).digest
 
@@ -134,6 +146,9 @@ class Repository:
         for _ in range(MOST_REDIRECTS):
             with self.connections.open("GET", url, self._headers(url, {})) as incoming:
                 if incoming.response.status == 200:
+                    self._refuse_web_page(
+                        incoming.response.headers.get("Content-Type"), f"blobs/{blob.digest}"
+                    )
                     yield incoming
                     return
                 answer = incoming.answer(incoming.read(64 * 1024), url)
@@ -186,6 +201,9 @@ class Repository:
                 ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: the registry failed ({said})", retry_after(answer)
             )
         if answer.status in (401, 403):
+            # Has the token expired, or may we not? Words that tell do not come with every answer: HEAD has none.
+            if answer.authorization and self.place.registry.renew_authorization(answer.authorization):
+                return TransientError(ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: {said}")
             return self._denied(answer, f"{doing}: {said}")
         if answer.status < 400:
             return self._protocol(f"{doing}: an unexpected answer came ({said})")
@@ -246,7 +264,14 @@ class Repository:
 
     def _request(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Answer:
         url = self._url(path)
-        return self.connections.request(method, url, self._headers(url, headers), body)
+        answer = self.connections.request(method, url, self._headers(url, headers), body)
+        if answer.status < 300:
+            self._refuse_web_page(answer.headers.get("content-type"), path)
+        return answer
+
+    def _refuse_web_page(self, content_type: str | None, path: str) -> None:
+        if "html" in (content_type or ""):
+            raise self._protocol(f"a web page came from {self.place.name} for {path}")
 
 
 def _said(answer: Answer) -> str:
