@@ -231,3 +231,23 @@ def test_a_deadline_in_between_goes_on_in_the_next_invocation(aws: World) -> Non
     assert aws.faults.count("CopyObject") == 40
     assert answer.result is not None
     assert answer.result.objects == 40
+
+
+def test_an_invocation_begins_with_what_is_not_there_yet(aws: World) -> None:
+    """Else a prefix of many small objects spends each invocation on looking at what the others copied."""
+    for number in range(30):
+        aws.put(f"many/{number:03}", b"%02d" % number)
+    uri = f"s3://{SPOKE_BUCKET}/many/"
+    aws.faults.add(Fault(operation="CopyObject", after=15, status=503, code="SlowDown", times=None))
+    with pytest.raises(RetryableError):
+        aws.copy(uri, kind="prefix")
+    aws.faults.clear()
+    answer = aws.copy(
+        uri,
+        kind="prefix",
+        seconds_left=lambda: 100.0 if aws.faults.count("CopyObject") < 5 else 40.0,
+        tuning=replace(SMALL, streams=1, margin=50.0),
+    )
+    assert not answer.done
+    assert aws.faults.count("CopyObject") == 5
+    assert aws.faults.count("HeadObject") == 5

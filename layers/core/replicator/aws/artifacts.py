@@ -134,7 +134,8 @@ class _Copying:
         tally = Tally(self.at_first)
         transfer = Transfer(self.source, self.hub, tuning, tally, prefix)
         try:
-            jobs = (partial(transfer.begin, item) for item in items)
+            # What is not there yet goes first: to look again at what is there is no progress.
+            jobs = (partial(transfer.begin, item) for item in sorted(items, key=lambda item: item.present))
             if run(jobs, tuning.streams, seconds_left, tuning.margin):
                 self.still_the_same()
                 return CopyAnswer(done=True, result=self.result(items, tally))
