@@ -61,15 +61,24 @@ class Hub:
         body = self.client("s3").get_object(Bucket=uri.bucket, Key=uri.key)["Body"]
         return bytes(body.read())
 
+    def letters(self) -> list[dict[str, Any]]:
+        """Give every dead letter; all stay in the queue."""
+        url, found = self.stack.resources["DeadLetterQueue"], []
+        while messages := self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            found += messages
+        for message in found:
+            self.sqs.change_message_visibility(
+                QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+        return found
+
     def dead_letter(self, arn: str) -> dict[str, Any]:
         """Wait for the dead letter of a version, and give it; it stays in the queue."""
-        url = self.stack.resources["DeadLetterQueue"]
 
         def find() -> dict[str, Any] | None:
-            answer = self.sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
-            )
-            for message in answer.get("Messages", []):
+            for message in self.letters():
                 attributes = message.get("MessageAttributes", {})
                 if attributes.get("source_arn", {}).get("StringValue") == arn or arn in message["Body"]:
                     return {k: v["StringValue"] for k, v in attributes.items()} | {"body": message["Body"]}
@@ -93,13 +102,9 @@ class Hub:
 
     def code_of(self, body: str) -> str | None:
         """Wait for the dead letter with a body, and give its code."""
-        url = self.stack.resources["DeadLetterQueue"]
 
         def find() -> str | None:
-            answer = self.sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["code"]
-            )
-            for message in answer.get("Messages", []):
+            for message in self.letters():
                 if message["Body"] == body:
                     return str(message["MessageAttributes"]["code"]["StringValue"])
             return None

@@ -73,6 +73,14 @@ def test_a_claim_that_died_before_its_execution_is_taken_over(ledger: Ledger, ar
     assert (again.outcome, again.entry.attempt) == (Outcome.CLAIMED, 1)
 
 
+def test_an_attempt_whose_execution_is_over_unnoted_is_followed_by_another(ledger: Ledger, arn: str) -> None:
+    ledger.claim(arn, "event", NOW, None)
+    assert ledger.restarted(arn, 1) == 2
+    assert ledger.restarted(arn, 1) is None
+    ledger.started(arn, 2, "execution")
+    assert ledger.restarted(arn, 2) is None
+
+
 def test_an_event_during_a_run_makes_it_go_round_again(ledger: Ledger, arn: str) -> None:
     ledger.claim(arn, "event", NOW, None)
     ledger.started(arn, 1, "execution")

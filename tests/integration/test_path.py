@@ -7,7 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 
+from replicator.aws.ledger import Ledger
+from replicator.aws.sessions import Sessions
+from replicator.errors import RetryableError
 from replicator.identifiers import ImageReference
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
 from tests.integration.data_scientist import DataScientist, deny_everybody
@@ -203,3 +207,69 @@ def test_a_throttled_registry_delays_and_loses_nothing(hub: Hub, scientist: Data
     hub.aws.registry.throttle("CreateModelPackage", 7)
     scientist.approve(arn)
     assert hub.mirror(arn)
+
+
+def test_a_throttled_ledger_and_a_throttled_role_are_tried_again(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = hub.aws.session(HUB)
+    throttled = ClientError(
+        {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "AnyOperation"
+    )
+
+    def refuse(*_: object, **__: object) -> None:
+        raise throttled
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", refuse)
+    sessions, ledger = Sessions("aws", hub.aws.region, session), Ledger(session, "any")
+    for call in (
+        lambda: ledger.get("arn"),
+        lambda: ledger.begin_round("arn", 1, datetime.now(UTC)),
+        lambda: sessions.spoke(SPOKE_A, "any"),
+        lambda: sessions.for_spoke(f"arn:aws:iam::{HUB}:role/any", SPOKE_A),
+    ):
+        with pytest.raises(RetryableError, match="THROTTLED"):
+            call()
+
+
+def test_a_mirror_that_was_deleted_is_made_again_as_the_message_says(
+    hub: Hub, scientist: DataScientist
+) -> None:
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": scientist.put("model.tar.gz")})
+    scientist.approve(arn)
+    first = hub.mirror(arn)["ModelPackageArn"]
+    hub.sagemaker.delete_model_package(ModelPackageName=first)
+    scientist.approve(arn, CustomerMetadataProperties={"note": "again"})
+    letter = hub.dead_letter(arn)
+    assert letter["code"] == "MIRROR_DELETED"
+    members = "hub_arn, fingerprint, locations, written and creating_since"
+    assert members in letter["reason"]
+    hub.client("dynamodb").update_item(
+        TableName="registry-replicator-ledger",
+        Key={"source_arn": {"S": arn}},
+        UpdateExpression=f"REMOVE {members.replace(' and', ',')}",
+    )
+    assert hub.redrive(source_arn=arn)["redriven"] == 1
+    wait_for(lambda: hub.settled(arn)["state"] == "IDLE", what="the redriven run")
+    assert hub.mirror(arn)["ModelPackageArn"] != first
+
+
+def test_the_loss_of_an_item_loses_no_version(hub: Hub, scientist: DataScientist) -> None:
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": scientist.put("model.tar.gz")})
+    scientist.approve(arn)
+    first = hub.mirror(arn)["ModelPackageArn"]
+    hub.client("dynamodb").delete_item(TableName="registry-replicator-ledger", Key={"source_arn": {"S": arn}})
+    # The name of the first execution is used up.
+    hub.send(json.dumps(scientist.event(arn)))
+    assert hub.mirror(arn)["ModelPackageArn"] == first
+    assert int(hub.entry(arn)["attempt"]) == 2
+
+
+def test_a_redrive_does_not_chase_what_fails_again_at_once(hub: Hub, scientist: DataScientist) -> None:
+    bodies = [f"not json {scientist.group} {i}" for i in range(12)]
+    for i in (0, 6):
+        hub.send(*bodies[i : i + 6])
+    for body in bodies:
+        assert hub.code_of(body) == "MALFORMED_EVENT"
+    answer = hub.redrive(code="MALFORMED_EVENT")
+    assert 12 <= answer["redriven"] < 40

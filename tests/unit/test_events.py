@@ -43,6 +43,12 @@ def test_the_documented_sample_with_its_list_for_a_source_is_read() -> None:
     assert admitted(an_event(source=["aws.sagemaker"])) == ModelPackageArn.parse(ARN)
 
 
+@pytest.mark.parametrize("changes", [{"resources": None}, {"id": 7}, {"version": 0}])
+def test_what_nothing_decides_by_may_be_anything(changes: dict[str, Any]) -> None:
+    detail = {"ModelPackageArn": ARN, "ModelPackageVersion": 2.0, "ModelApprovalStatus": None}
+    assert admitted(an_event(detail=detail, **changes)) == ModelPackageArn.parse(ARN)
+
+
 def test_an_organization_admits_every_account() -> None:
     assert admitted(an_event(), spokes=frozenset())
 
@@ -83,7 +89,7 @@ def test_what_may_not_be_replicated_says_why(changes: dict[str, Any], code: Erro
     assert caught.value.code is code
 
 
-@pytest.mark.parametrize("body", ["", "{", "not json", "[]", "null", '"x"', "{}", "\x00"])
+@pytest.mark.parametrize("body", ["", "{", "not json", "[]", "null", '"x"', "{}", "\x00", "[" * 200_000])
 def test_what_is_not_an_event_is_malformed(body: str) -> None:
     with pytest.raises(PermanentError) as caught:
         ModelPackageEvent.from_message(body)

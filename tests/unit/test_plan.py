@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from replicator.errors import ErrorCode, PermanentError
-from replicator.package import fingerprint
+from replicator.package import created, fingerprint
 from replicator.plan import Known, plan, uncopied_members
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 from tests.unit.packages import ARN, DIGEST, IMAGE, MODEL, SPOKE, a_package, a_policy
@@ -41,6 +41,16 @@ def test_what_was_never_approved_is_not_mirrored(status: str) -> None:
 def test_the_same_state_again_is_nothing_to_do() -> None:
     later = a_package(LastModifiedTime="later", LastModifiedBy={"IamIdentity": {"Arn": "somebody"}})
     assert plan(ARN, later, known(a_package()), a_policy()).action is Action.NOTHING
+
+
+def test_another_version_under_the_same_arn_is_never_put_into_the_mirror_of_the_first() -> None:
+    before = Known(HUB_ARN, "older", {}, "2025-01-01T00:00:00+00:00")
+    for status in ("Approved", "Rejected"):
+        with pytest.raises(PermanentError, match="made anew") as caught:
+            plan(ARN, a_package(ModelApprovalStatus=status), before, a_policy())
+        assert caught.value.code is ErrorCode.SOURCE_REPLACED
+    same = Known(HUB_ARN, "older", {}, created(a_package()))
+    assert plan(ARN, a_package(), same, a_policy()).action is Action.UPDATE
 
 
 def test_a_change_is_an_update_that_copies_only_what_is_new() -> None:

@@ -57,23 +57,23 @@ class ModelPackageDetail(Frozen):
     """The part of the detail that is read."""
 
     arn: str = Field(alias="ModelPackageArn")
-    group: str | None = Field(None, alias="ModelPackageGroupName")
-    version: int | str | None = Field(None, alias="ModelPackageVersion")
-    approval_status: str | None = Field(None, alias="ModelApprovalStatus")
+    group: Any = Field(None, alias="ModelPackageGroupName")
+    version: Any = Field(None, alias="ModelPackageVersion")
+    approval_status: Any = Field(None, alias="ModelApprovalStatus")
     last_modified: Time = Field(None, alias="LastModifiedTime")
 
 
 class ModelPackageEvent(Frozen):
     """The event of a model package's state change, in EventBridge's envelope."""
 
-    version: str = "0"
-    id: str | None = None
+    version: Any = "0"
+    id: Any = None
     detail_type: str = Field(alias="detail-type")
     source: Annotated[str, BeforeValidator(_only_one)]
     account: str
     time: Time = None
     region: str
-    resources: list[str] = []
+    resources: Any = []
     detail: ModelPackageDetail
 
     @property
@@ -88,7 +88,7 @@ class ModelPackageEvent(Frozen):
         """Read the body of a message. Raises `PermanentError` (``MALFORMED_EVENT``, ``WRONG_SOURCE``)."""
         try:
             raw = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PermanentError(
                 ErrorCode.MALFORMED_EVENT,
                 f"the message is not JSON ({error}). Delete it, or mend and resend it.",

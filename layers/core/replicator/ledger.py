@@ -78,6 +78,8 @@ class Entry:
     """When a mirror was first about to be created: one may exist from then on."""
     hub_arn: str | None = None
     fingerprint: str | None = None
+    source_created: str | None = None
+    """When the source was created: a group that was deleted and made anew counts its versions anew."""
     locations: Mapping[str, str] = field(default_factory=dict)
     written: Written = field(default_factory=Written)
     code: str | None = None
@@ -97,7 +99,7 @@ class Entry:
         """What planning needs of a mirror."""
         if self.hub_arn is None:
             return None
-        return Known(self.hub_arn, self.fingerprint or "", self.locations)
+        return Known(self.hub_arn, self.fingerprint or "", self.locations, self.source_created)
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Entry:
@@ -116,6 +118,7 @@ class Entry:
             creating_since=item.get("creating_since"),
             hub_arn=item.get("hub_arn"),
             fingerprint=item.get("fingerprint"),
+            source_created=item.get("source_created"),
             locations=item.get("locations", {}),
             written=Written(approval, item.get("written", {})),
             code=item.get("code"),

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from replicator import fields
@@ -247,6 +247,12 @@ def digest(value: Any) -> str:
 
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=plain)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def created(description: Description) -> str | None:
+    """Give the time of creation: what tells a version from another one that took its ARN later."""
+    time = description.get("CreationTime")
+    return time.astimezone(UTC).isoformat() if isinstance(time, datetime) else time
 
 
 # What changes without the package changing: who and when, and the steps of SageMaker's own validation.

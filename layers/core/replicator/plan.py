@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from replicator.errors import ErrorCode, PermanentError
 from replicator.fields import Image, Location
 from replicator.identifiers import ImageReference, InvalidIdentifierError
-from replicator.package import artifact_copy, fingerprint, s3_location, walk
+from replicator.package import artifact_copy, created, fingerprint, s3_location, walk
 from replicator.policy import REJECTED, aws_owned_bucket
 from replicator.refusals import image_to_copy, refuse_too_many_copies, refuse_what_cannot_be_mirrored
 from replicator.steps import Action, ArtifactCopy, ImageCopy
@@ -30,6 +30,8 @@ class Known:
     """Of the source as it was last applied."""
     locations: Mapping[str, str]
     """Where each location went, as the package spells it, and the pin of each by `pin_key`."""
+    created: str | None = None
+    """When the source of the mirror was created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,12 @@ def plan(
         Whether an earlier attempt may have made a mirror that the ledger does not know.
     """
     print_ = fingerprint(source)
+    if known and known.created and known.created != created(source):
+        raise PermanentError(
+            ErrorCode.SOURCE_REPLACED,
+            f"{arn} was created at {created(source)}, and the one that {known.hub_arn} mirrors at {known.created}: "
+            "its group was deleted and made anew. Register the new model in a group of another name.",
+        )
     if known and known.fingerprint == print_:
         return Plan(Action.NOTHING, f"the mirror {known.hub_arn} shows this state already", print_)
     approval = source.get("ModelApprovalStatus")

@@ -5,7 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 
 from replicator.aws.lean_s3 import LeanS3
 from replicator.aws.sessions import client_config
@@ -64,7 +70,7 @@ def answers(what: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _answer(error, what) from error
-    except (HTTPClientError, IncompleteReadError) as error:
+    except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
         raise RetryableError(
             ErrorCode.SERVICE_UNAVAILABLE, f"{what}: the connection failed: {error}"
         ) from error

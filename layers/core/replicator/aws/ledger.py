@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from replicator.aws.failures import translated
 from replicator.aws.sessions import client_config
-from replicator.errors import ErrorCode, RetryableError
+from replicator.errors import ErrorCode, PermanentError, RetryableError
 from replicator.ledger import Entry, State, SupersededError, instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     import boto3
@@ -62,9 +64,10 @@ class Ledger:
 
     def get(self, source_arn: str) -> Entry | None:
         """Read an item, consistently."""
-        answer = self._client.get_item(
-            TableName=self._table, Key={"source_arn": {"S": source_arn}}, ConsistentRead=True
-        )
+        with _translated(f"reading the ledger's item of {source_arn}"):
+            answer = self._client.get_item(
+                TableName=self._table, Key={"source_arn": {"S": source_arn}}, ConsistentRead=True
+            )
         return _entry(answer["Item"]) if "Item" in answer else None
 
     def claim(self, source_arn: str, event: str, now: datetime, after: str | None) -> Claim:
@@ -127,6 +130,19 @@ class Ledger:
             {":arn": execution_arn, ":attempt": attempt, ":running": State.RUNNING},
         )
 
+    def restarted(self, source_arn: str, attempt: int) -> int | None:
+        """Count one attempt more, when the execution of this one is over and nobody noted it.
+
+        Gives the new attempt; None when the item is not waiting for an execution any more.
+        """
+        entry, _ = self._update(
+            source_arn,
+            "ADD attempt :one",
+            "attempt = :attempt AND #state = :running AND attribute_not_exists(execution_arn)",
+            {":attempt": attempt, ":running": State.RUNNING, ":one": 1},
+        )
+        return entry.attempt if entry else None
+
     def begin_round(self, source_arn: str, attempt: int, now: datetime) -> Entry:
         """Note what is wanted, before the source is read. Raises `SupersededError`."""
         return self._held(source_arn, attempt, "SET seen = wanted, read_at = :now", {":now": instant(now)})
@@ -150,19 +166,21 @@ class Ledger:
         locations: Mapping[str, str],
         written: Written,
         now: datetime,
+        created: str | None = None,
     ) -> None:
-        """Note what the mirror shows now. Raises `SupersededError`."""
+        """Note what the mirror shows now, and when its source was created. Raises `SupersededError`."""
         self._held(
             source_arn,
             attempt,
             "SET hub_arn = :hub, fingerprint = :print, locations = :locations, written = :written, "
-            "source_approval = :approval, applied_at = :now",
+            "source_approval = :approval, source_created = :created, applied_at = :now",
             {
                 ":hub": hub_arn,
                 ":print": fingerprint,
                 ":locations": dict(locations),
                 ":written": dict(written.members),
                 ":approval": written.source_approval,
+                ":created": created,
                 ":now": instant(now),
             },
         )
@@ -218,24 +236,39 @@ class Ledger:
         """Write under a condition; give the new item, or None and the item for which it does not hold."""
         serialize = TypeSerializer().serialize
         try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key={"source_arn": {"S": source_arn}},
-                UpdateExpression=expression,
-                ConditionExpression=condition,
-                ExpressionAttributeValues={
-                    key: serialize(str(v) if isinstance(v, State) else v) for key, v in values.items()
-                },
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                ExpressionAttributeNames={"#state": "state"},  # a reserved word
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            with _translated(f"writing the ledger's item of {source_arn}"):
+                answer = self._client.update_item(
+                    TableName=self._table,
+                    Key={"source_arn": {"S": source_arn}},
+                    UpdateExpression=expression,
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues={
+                        key: serialize(str(v) if isinstance(v, State) else v) for key, v in values.items()
+                    },
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    ExpressionAttributeNames={"#state": "state"},  # a reserved word
+                )
+        except PermanentError as error:
+            refused = error.__cause__
+            if not isinstance(refused, ClientError) or not _unmet(refused):
                 raise
-            old: Mapping[str, Any] | None = error.response.get("Item")  # type: ignore[assignment]
+            old: Mapping[str, Any] | None = refused.response.get("Item")  # type: ignore[assignment]
             return None, _entry(old) if old else None
         return _entry(answer["Attributes"]), None
+
+
+def _translated(doing: str) -> AbstractContextManager[None]:
+    return translated(
+        doing,
+        denied=ErrorCode.HUB_ACCESS_DENIED,
+        otherwise=ErrorCode.HUB_REFUSED,
+        advice="Deploy the hub's stack again, then redrive.",
+    )
+
+
+def _unmet(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
-from replicator.errors import DENIED_CODES, ErrorCode, PermanentError
+from replicator.aws.failures import translated
+from replicator.errors import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,20 +65,23 @@ class Sessions:
     def spoke(self, account: str, role_name: str) -> boto3.Session:
         """Assume the read role of one spoke. Raises `PermanentError` when it does not let us in."""
         arn = f"arn:{self.partition}:iam::{account}:role/{role_name}"
-        try:
+        with translated(
+            f"{arn} cannot be assumed",
+            denied=ErrorCode.SOURCE_ACCESS_DENIED,
+            otherwise=ErrorCode.SOURCE_ACCESS_DENIED,
+            advice=f"In account {account}, deploy spoke.yaml with this hub's account and namespace, then redrive.",
+        ):
             return self._assume(arn, account)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in DENIED_CODES:
-                raise
-            raise PermanentError(
-                ErrorCode.SOURCE_ACCESS_DENIED,
-                f"{arn} cannot be assumed: deploy spoke.yaml in account {account} with this hub's account "
-                f"and namespace, then redrive. AWS says: {error.response['Error'].get('Message', '')}",
-            ) from error
 
     def for_spoke(self, role_arn: str, account: str) -> boto3.Session:
         """Assume one of the hub's own roles, narrowed to one spoke by the session tag."""
-        return self._assume(role_arn, account)
+        with translated(
+            f"assuming {role_arn} for account {account}",
+            denied=ErrorCode.HUB_ACCESS_DENIED,
+            otherwise=ErrorCode.HUB_REFUSED,
+            advice="Deploy the hub's stack again, then redrive.",
+        ):
+            return self._assume(role_arn, account)
 
     def _assume(self, role_arn: str, account: str) -> boto3.Session:
         tags: Sequence[TagTypeDef] = [{"Key": SPOKE_TAG, "Value": account}]

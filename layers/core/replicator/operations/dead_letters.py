@@ -122,7 +122,11 @@ class Redrive:
         letters: list[DeadLetter] = []
         stay: list[MessageTypeDef] = []
         for message in self._messages(seconds_left):
-            wanted = _matches(message, request) and sum(x.redriven for x in letters) < request.limit
+            # One that came back during the scan has failed again; to send it again would go on for ever.
+            fresh = _sent(message) > now
+            wanted = (
+                not fresh and _matches(message, request) and sum(x.redriven for x in letters) < request.limit
+            )
             redriven = wanted and not request.dry_run
             if redriven:
                 self.sqs.send_message(QueueUrl=self.intake_queue_url, MessageBody=message["Body"])
@@ -186,12 +190,15 @@ def _matches(message: MessageTypeDef, request: RedriveRequest) -> bool:
     )
 
 
+def _sent(message: MessageTypeDef) -> datetime:
+    return datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+
+
 def _letter(message: MessageTypeDef, now: datetime, *, redriven: bool) -> DeadLetter:
-    sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     return DeadLetter(
         code=_code(message),
         reason=_attribute(message, "reason") or _attribute(message, "ERROR_MESSAGE") or "",
         source_arn=_source_arn(message),
-        age_seconds=max(0, round((now - sent).total_seconds())),
+        age_seconds=max(0, round((now - _sent(message)).total_seconds())),
         redriven=redriven,
     )

@@ -85,17 +85,26 @@ class Intake:
             claim = self.ledger.claim(source_arn, event.to_message(), now, after)
             if claim.outcome is not Outcome.CLAIMED:
                 return Taken(source_arn, claim.outcome.lower())
-            entry = claim.entry
-            try:
-                execution = self.states.start_execution(
-                    stateMachineArn=self.settings.state_machine_arn,
-                    name=execution_name(source_arn, entry.attempt),
-                    input=RunInput(source_arn=source_arn, attempt=entry.attempt).model_dump_json(),
-                )
-            except ClientError as error:
-                # It was started, ended, and nobody noted it: the sweep looks after such a run.
-                if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-                    raise
-            else:
-                self.ledger.started(source_arn, entry.attempt, execution["executionArn"])
+            attempt: int | None = claim.entry.attempt
+            while attempt is not None:
+                execution = self._execution(source_arn, attempt)
+                if execution is not None:
+                    self.ledger.started(source_arn, attempt, execution)
+                    break
+                # It was started, is over, and nobody noted it: its name is used up.
+                attempt = self.ledger.restarted(source_arn, attempt)
         return Taken(source_arn, "started")
+
+    def _execution(self, source_arn: str, attempt: int) -> str | None:
+        """Start the execution of an attempt and give its ARN; None when it is over already."""
+        try:
+            answer = self.states.start_execution(
+                stateMachineArn=self.settings.state_machine_arn,
+                name=execution_name(source_arn, attempt),
+                input=RunInput(source_arn=source_arn, attempt=attempt).model_dump_json(),
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                raise
+            return None
+        return answer["executionArn"]

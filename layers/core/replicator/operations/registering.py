@@ -23,7 +23,7 @@ from replicator.mirror import (
     written,
 )
 from replicator.operations.planning import read_source
-from replicator.package import fingerprint
+from replicator.package import created, fingerprint
 from replicator.plan import pin, pin_key, uncopied_members
 from replicator.provenance import read_intended
 from replicator.steps import Action, RegisterAnswer
@@ -96,14 +96,14 @@ class Registering:
             if entry.hub_arn is None:
                 # Noted before anything else is meant to be written, for what was meant tells what is ours.
                 last = last_written(meant)
-                self._applied(request, hub_arn, "", locations, last)
+                self._applied(request, hub_arn, "", locations, last, created(source))
             change = update(want, mirror, last, self.policy, held, meant)
             self._note(key, arn, source, hub_arn, want, held, document, request)
             if change.request:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
         after = written(want, mirror, last, [*change.drift, *change.held])
-        self._applied(request, hub_arn, request.plan.fingerprint or "", locations, after)
+        self._applied(request, hub_arn, request.plan.fingerprint or "", locations, after, created(source))
         self._publish(status, arn, source, mirror, change, entry, request)
         over = self.ledger.finish(request.source_arn, request.attempt, self.now())
         return RegisterAnswer(again=not over, status=status, hub_arn=hub_arn)
@@ -115,6 +115,7 @@ class Registering:
         fingerprint: str,
         locations: Mapping[str, str],
         last: Written,
+        source_created: str | None,
     ) -> None:
         self.ledger.applied(
             request.source_arn,
@@ -124,6 +125,7 @@ class Registering:
             locations=locations,
             written=last,
             now=self.now(),
+            created=source_created,
         )
 
     def _find(
@@ -196,7 +198,8 @@ class Registering:
             raise PermanentError(
                 ErrorCode.MIRROR_DELETED,
                 f"the mirror {hub_arn} was deleted in the hub, and is not made again on its own. To mirror the "
-                "version again, delete its item from the ledger and redrive; else delete this message.",
+                "version again, remove hub_arn, fingerprint, locations, written and creating_since from its item in "
+                "the ledger (not the item: it counts the attempts), and redrive; else delete this message.",
             )
         return mirror
 
