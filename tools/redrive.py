@@ -42,12 +42,15 @@ def invoke(function: str, request: dict[str, Any]) -> dict[str, Any]:
 
 def show(answer: dict[str, Any]) -> None:
     """Print the messages and what became of them."""
-    table = Table("Age", "Code", "Model package", "Reason", "", expand=False)
+    table = Table(show_lines=True)
+    table.add_column("Age", no_wrap=True)
+    table.add_column("Code and model package", overflow="fold")
+    table.add_column("Reason", overflow="fold")
+    table.add_column("", no_wrap=True)
     for letter in answer["letters"]:
         table.add_row(
             str(timedelta(seconds=letter["age_seconds"])),
-            letter["code"],
-            letter["source_arn"] or "-",
+            f"{letter['code']}\n{letter['source_arn'] or ''}".rstrip(),
             letter["reason"],
             "sent back" if letter["redriven"] else "kept",
         )

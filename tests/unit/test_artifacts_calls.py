@@ -11,7 +11,7 @@ from replicator.errors import ErrorCode, RetryableError
         ConnectTimeoutError(endpoint_url="http://x"),
         EndpointConnectionError(endpoint_url="http://x"),
         ReadTimeoutError(endpoint_url="http://x"),
-        SSLError(endpoint_url="http://x", error="reset"),
+        SSLError(endpoint_url="http://x", error=OSError("reset")),
     ],
 )
 def test_a_connection_that_fails_is_tried_again(error: Exception) -> None:
