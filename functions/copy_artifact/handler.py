@@ -11,7 +11,7 @@ from replicator.aws.artifacts import copy_artifact
 from replicator.aws.sessions import Sessions
 from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
-from replicator.observability import logger, metrics, tracer
+from replicator.observability import logger, metrics
 from replicator.settings import CopyArtifactSettings
 from replicator.steps import CopyRequest
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a `replicator.steps.CopyRequest`, answer a `replicator.steps.CopyAnswer`.

@@ -10,7 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from replicator.aws.images import mirror_image
 from replicator.aws.sessions import Sessions
 from replicator.identifiers import ModelPackageArn
-from replicator.observability import logger, metrics, tracer
+from replicator.observability import logger, metrics
 from replicator.settings import CopyImageSettings
 from replicator.steps import CopyRequest
 
@@ -22,7 +22,6 @@ SECONDS_TO_ANSWER = 10
 
 
 @metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.CopyAnswer` for a `replicator.steps.CopyRequest`."""

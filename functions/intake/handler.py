@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.batch import (
 
 from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import client_config, new_session
-from replicator.observability import logger, metrics, tracer
+from replicator.observability import logger, metrics
 from replicator.operations.intake import Intake
 from replicator.settings import IntakeSettings
 
@@ -33,7 +33,6 @@ def _take(record: SQSRecord, intake: Intake) -> None:
 
 
 @metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Take a batch of messages in; those that have to come again are named in the answer."""

@@ -11,7 +11,7 @@ from replicator.aws.registry import Registry
 from replicator.aws.sessions import Sessions
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
-from replicator.observability import logger, tracer
+from replicator.observability import logger
 from replicator.operations.planning import Planning
 from replicator.settings import PlanSettings
 from replicator.steps import RunInput
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@tracer.capture_lambda_handler(capture_response=False)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.PlanAnswer` for a `replicator.steps.RunInput`."""

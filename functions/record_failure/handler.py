@@ -11,7 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from replicator.aws.bus import Bus
 from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import client_config, new_session
-from replicator.observability import logger, metrics, tracer
+from replicator.observability import logger, metrics
 from replicator.operations.failing import Failing, FailureRequest
 from replicator.settings import RecordFailureSettings
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 @metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `FailureAnswer` for a `FailureRequest`, see `replicator.operations.failing`."""

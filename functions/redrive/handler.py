@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from replicator.aws.sessions import client_config, new_session
-from replicator.observability import logger, tracer
+from replicator.observability import logger
 from replicator.operations.dead_letters import Redrive, RedriveRequest
 from replicator.settings import RedriveSettings
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@tracer.capture_lambda_handler(capture_response=False)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `RedriveAnswer` for a `RedriveRequest`, see `replicator.operations.dead_letters`."""

@@ -15,7 +15,7 @@ from replicator.aws.registry import Registry
 from replicator.aws.sessions import Sessions
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
-from replicator.observability import logger, metrics, tracer
+from replicator.observability import logger, metrics
 from replicator.operations.grouping import Groups
 from replicator.operations.registering import Registering
 from replicator.settings import RegisterSettings
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 @metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.RegisterAnswer` for a `replicator.steps.RegisterRequest`."""

@@ -43,6 +43,13 @@ def test_the_documented_sample_with_its_list_for_a_source_is_read() -> None:
     assert admitted(an_event(source=["aws.sagemaker"])) == ModelPackageArn.parse(ARN)
 
 
+def test_an_event_of_our_own_is_admitted_and_has_been_seen_by_no_reading() -> None:
+    arn = ModelPackageArn.parse(ARN)
+    event = ModelPackageEvent.from_message(ModelPackageEvent.about(arn).to_message())
+    assert event.changed is None
+    assert admitted(json.loads(event.to_message())) == arn
+
+
 @pytest.mark.parametrize("changes", [{"resources": None}, {"id": 7}, {"version": 0}])
 def test_what_nothing_decides_by_may_be_anything(changes: dict[str, Any]) -> None:
     detail = {"ModelPackageArn": ARN, "ModelPackageVersion": 2.0, "ModelApprovalStatus": None}

@@ -106,6 +106,15 @@ class ModelPackageEvent(Frozen):
                 ErrorCode.MALFORMED_EVENT, f"not an event about a model package: {wrong}."
             ) from error
 
+    @classmethod
+    def about(cls, arn: ModelPackageArn) -> ModelPackageEvent:
+        """Give the event that asks for a look at a version, as reconcile and sweep send it to intake.
+
+        It has no time, so that no earlier reading of the source counts as having seen it.
+        """
+        named = {"account": arn.account, "region": arn.region, "detail": {"ModelPackageArn": str(arn)}}
+        return cls.model_validate({"source": SOURCE, "detail-type": DETAIL_TYPE, **named})
+
     def to_message(self) -> str:
         """Give the event as JSON text that `from_message` takes again: what is read of it, and no more."""
         return self.model_dump_json(by_alias=True, exclude_none=True)

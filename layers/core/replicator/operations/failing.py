@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replicator.errors import ErrorCode, read_coded
-from replicator.events import ReplicationDetail
+from replicator.events import ModelPackageEvent, ReplicationDetail
+from replicator.identifiers import ModelPackageArn
 from replicator.ledger import SupersededError
 from replicator.model import Frozen
 from replicator.operations import dead_letters
@@ -60,6 +61,10 @@ def read_failure(request: FailureRequest) -> tuple[ErrorCode, str]:
     return ErrorCode.UNEXPECTED, f"{name}: {message}"
 
 
+def _look_again(source_arn: str) -> str:
+    return ModelPackageEvent.about(ModelPackageArn.parse(source_arn)).to_message()
+
+
 @dataclass(frozen=True, slots=True)
 class Failing:
     """Ends failed runs."""
@@ -79,7 +84,7 @@ class Failing:
         if not over:
             return FailureAnswer(again=True, code=code, reason=reason)
         entry = self.ledger.get(request.source_arn)
-        body = entry.event if entry and entry.event else json.dumps({"source_arn": request.source_arn})
+        body = entry.event if entry and entry.event else _look_again(request.source_arn)
         dead_letters.send(
             self.sqs,
             self.dead_letter_queue_url,
