@@ -74,8 +74,8 @@ class World:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        registry = SageMakerRegistry(clock=self.clock)
-        app = SageMakerMiddleware(DomainDispatcherApplication(create_backend_app), registry)
+        self.registry = SageMakerRegistry(clock=self.clock)
+        app = SageMakerMiddleware(DomainDispatcherApplication(create_backend_app), self.registry)
         self._http = make_server("127.0.0.1", 0, app, threaded=True)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self._http.server_port}"

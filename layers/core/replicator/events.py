@@ -181,7 +181,7 @@ class ReplicationDetail(Strict):
     """Detail of "Model Replication State Change": how a run ended."""
 
     status: str = Field(alias="Status")
-    """``Mirrored``, ``Updated``, ``Refused`` or ``Failed``."""
+    """``Mirrored``, ``Updated``, ``SourceDeleted``, ``Refused`` or ``Failed``."""
     source_arn: str = Field(alias="SourceModelPackageArn")
     hub_arn: str | None = Field(None, alias="HubModelPackageArn")
     hub_group: str | None = Field(None, alias="HubModelPackageGroupName")

@@ -235,9 +235,44 @@ def update(
         else:
             ours = {_showed(last.members.get(unit)), meant.members.get(unit)}
             _compare(unit, wanted.get(unit), hub.get(unit), last.members.get(unit), ours, result)
+    if provenance.SOURCE_DELETED in mirror.get(METADATA, {}):
+        # It was out of sight for a while, and is here again.
+        result.request.setdefault(f"{METADATA}ToRemove", []).append(provenance.SOURCE_DELETED)
     _make_room(mirror, result)
     _approve(want, mirror, last, meant, policy, result)
     return result
+
+
+def source_deleted(mirror: Description, at: str) -> Update:
+    """Say how a mirror is marked whose source is not there any more. Nothing else of it changes.
+
+    Where the metadata is full and nothing of it is ours, the mark is held back.
+
+    Parameters
+    ----------
+    at
+        When that was found out.
+    """
+    result = Update()
+    if provenance.SOURCE_DELETED not in mirror.get(METADATA, {}):
+        result.request[METADATA] = {provenance.SOURCE_DELETED: at}
+        _make_room(mirror, result)
+    return result
+
+
+def drifted(mirror: Description, last: Written, mirrored: bool) -> list[str]:
+    """Name what a person changed in the hub: what the mirror shows otherwise than after the last write.
+
+    Parameters
+    ----------
+    mirrored
+        Whether the mirror's approval status is that of the source. Else it is for people in the hub to decide.
+    """
+    hub = shown(mirror)
+    found = [unit for unit, was in last.members.items() if digest(hub.get(unit)) != _showed(was)]
+    if mirrored and last.source_approval and mirror.get(APPROVAL) != last.source_approval:
+        found.append(APPROVAL)
+    return found
 
 
 def _showed(last: str | None) -> str:

@@ -265,6 +265,12 @@ _VOLATILE = {
 }
 
 
-def fingerprint(description: Description) -> str:
-    """Give the digest of all that a mirror can depend on."""
+GONE = "gone"
+"""The fingerprint of a source that is not there any more. No digest is spelled so."""
+
+
+def fingerprint(description: Description | None) -> str:
+    """Give the digest of all that a mirror can depend on; `GONE` when there is no source any more."""
+    if description is None:
+        return GONE
     return digest({name: value for name, value in description.items() if name not in _VOLATILE})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from replicator.errors import ErrorCode, PermanentError
 from replicator.fields import Image, Location
 from replicator.identifiers import ImageReference, InvalidIdentifierError
-from replicator.package import artifact_copy, created, fingerprint, s3_location, walk
+from replicator.package import GONE, artifact_copy, created, fingerprint, s3_location, walk
 from replicator.policy import REJECTED, aws_owned_bucket
 from replicator.refusals import image_to_copy, refuse_too_many_copies, refuse_what_cannot_be_mirrored
 from replicator.steps import Action, ArtifactCopy, ImageCopy
@@ -102,6 +102,27 @@ def plan(
         return Plan(Action.MIRROR, f"the version is {approval} and has no mirror yet", print_, copies)
     missing = [copy for copy in copies if copy.uri not in known.locations or _others(copy, known.locations)]
     return Plan(Action.UPDATE, f"the version changed since {known.hub_arn} was written", print_, missing)
+
+
+def plan_without_source(arn: ModelPackageArn, known: Known | None, begun: bool = False) -> Plan:
+    """Decide what a run has to do whose source is not there any more: its mirror stays, and says so.
+
+    Raises `PermanentError` (``PACKAGE_NOT_FOUND``) when there is no mirror. The parameters are those of `plan`.
+    """
+    if known is None and not begun:
+        raise package_not_found(arn)
+    if known and known.fingerprint == GONE:
+        return Plan(Action.NOTHING, f"the version was deleted, and {known.hub_arn} says so already", GONE)
+    return Plan(Action.UPDATE, "the version was deleted; its mirror stays, and is marked", GONE)
+
+
+def package_not_found(arn: ModelPackageArn) -> PermanentError:
+    """Give the error for a version that is not there and has no mirror."""
+    return PermanentError(
+        ErrorCode.PACKAGE_NOT_FOUND,
+        f"{arn} does not exist any more in the spoke, and has no mirror. If it was deleted on purpose, delete this "
+        "message.",
+    )
 
 
 def _not_wanted(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PREFIX = "replicator:"
 SOURCE_ARN = f"{PREFIX}source-arn"
+SOURCE_DELETED = f"{PREFIX}source-deleted"
+"""When a run found that the source was not there any more."""
 
 # CustomerMetadataMap: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 ENTRIES_MAX, VALUE_MAX = 50, 256

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replicator.errors import ErrorCode, PermanentError
+from replicator.errors import PermanentError
 from replicator.ledger import SupersededError
-from replicator.plan import plan
+from replicator.plan import plan, plan_without_source
 from replicator.steps import Action, PlanAnswer
 
 if TYPE_CHECKING:
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from replicator.policy import Policy
 
 
-def read_source(arn: ModelPackageArn, spoke: Registry) -> Description:
-    """Describe the source, or raise `PermanentError` when it is not there."""
-    source = spoke.describe(str(arn))
-    if source is None:
-        raise PermanentError(
-            ErrorCode.PACKAGE_NOT_FOUND,
-            f"{arn} does not exist any more in the spoke. If it was deleted on purpose, delete this message.",
-        )
-    return source
-
-
 @dataclass(frozen=True, slots=True)
 class Planning:
     """Plans rounds."""
@@ -44,18 +33,24 @@ class Planning:
     now: Callable[[], datetime]
 
     def run(self, arn: ModelPackageArn, attempt: int) -> PlanAnswer:
-        """Plan a round. Raises `PermanentError` for a source that is not there."""
+        """Plan a round. Raises `PermanentError` for a source that is not there and has no mirror."""
         try:
             # Before the source is read: what comes later is seen as a change of the counter.
             entry = self.ledger.begin_round(str(arn), attempt, self.now())
         except SupersededError as error:
             return PlanAnswer(action=Action.NOTHING, reason=str(error), wanted=0)
         spoke = self.spoke()
-        source = read_source(arn, spoke)
+        source = spoke.describe(str(arn))
+        begun = entry.creating_since is not None
         try:
-            tags = self._tags(arn, source, entry, spoke)
-            found = plan(arn, source, entry.known, self.policy, tags, entry.creating_since is not None)
+            if source is None:
+                found = plan_without_source(arn, entry.known, begun)
+            else:
+                tags = self._tags(arn, source, entry, spoke)
+                found = plan(arn, source, entry.known, self.policy, tags, begun)
         except PermanentError as error:
+            if source is None:
+                raise
             return PlanAnswer(action=Action.REFUSE, reason=error.message, code=error.code, wanted=entry.seen)
         again = False
         if found.action is Action.NOTHING:

@@ -22,7 +22,7 @@ from replicator.mirror import (
     update,
     written,
 )
-from replicator.operations.planning import read_source
+from replicator.operations.marking import Marking
 from replicator.package import created, fingerprint
 from replicator.plan import pin, pin_key, uncopied_members
 from replicator.provenance import read_intended
@@ -66,10 +66,13 @@ class Registering:
         entry = self.ledger.get(request.source_arn)
         if entry is None or entry.attempt != request.attempt or entry.state is not State.RUNNING:
             return RegisterAnswer(again=False, status="Superseded")
-        source = read_source(arn, self.spoke)
+        source = self.spoke.describe(str(arn))
         if fingerprint(source) != request.plan.fingerprint:
             return RegisterAnswer(again=True, status="SourceChanged")
         try:
+            if source is None:
+                marking = Marking(self.policy, self.ledger, self.hub, self.bus, self.now)
+                return marking.run(arn, entry)
             return self._write(arn, source, entry, request)
         except SupersededError:
             return RegisterAnswer(again=False, status="Superseded")

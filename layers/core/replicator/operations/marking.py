@@ -1,0 +1,90 @@
+"""Marks the mirror of a version that was deleted in its spoke. The mirror stays, and so does its approval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from replicator.events import ReplicationDetail
+from replicator.mirror import APPROVAL, source_deleted
+from replicator.package import GONE
+from replicator.plan import package_not_found
+from replicator.steps import RegisterAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replicator.aws.bus import Bus
+    from replicator.aws.ledger import Ledger
+    from replicator.aws.registry import Registry
+    from replicator.identifiers import ModelPackageArn
+    from replicator.ledger import Entry
+    from replicator.package import Description
+    from replicator.policy import Policy
+
+# Clocks of two services differ a little.
+_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """Marks mirrors."""
+
+    policy: Policy
+    ledger: Ledger
+    hub: Registry
+    bus: Bus
+    now: Callable[[], datetime]
+
+    def run(self, arn: ModelPackageArn, entry: Entry) -> RegisterAnswer:
+        """Mark the mirror of a source that is gone. May be repeated.
+
+        Raises `PermanentError` (``PACKAGE_NOT_FOUND``) when there is no mirror, and `SupersededError`.
+        """
+        hub_arn = entry.hub_arn or self._find(arn, entry)
+        if hub_arn is None:
+            raise package_not_found(arn)
+        mirror = self.hub.describe(hub_arn)
+        if mirror is not None:
+            change = source_deleted(mirror, self.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+            if change.request:
+                # Whatever dies from here on, the next run compares again: no source has this fingerprint.
+                self._applied(entry, hub_arn, "")
+                self.hub.update(hub_arn, change.request)
+        self._applied(entry, hub_arn, GONE)
+        self._publish(arn, hub_arn, mirror)
+        over = self.ledger.finish(entry.source_arn, entry.attempt, self.now())
+        return RegisterAnswer(again=not over, status="SourceDeleted", hub_arn=hub_arn)
+
+    def _find(self, arn: ModelPackageArn, entry: Entry) -> str | None:
+        """Look for a mirror that an earlier attempt may have made and did not note."""
+        if entry.creating_since is None:
+            return None
+        since = datetime.fromisoformat(entry.creating_since) - _SKEW
+        return self.hub.find_mirror(self.policy.group_name(arn.account, arn.group), arn, since)
+
+    def _applied(self, entry: Entry, hub_arn: str, fingerprint: str) -> None:
+        self.ledger.applied(
+            entry.source_arn,
+            entry.attempt,
+            hub_arn=hub_arn,
+            fingerprint=fingerprint,
+            locations=entry.locations,
+            written=entry.written,
+            now=self.now(),
+            created=entry.source_created,
+        )
+
+    def _publish(self, arn: ModelPackageArn, hub_arn: str, mirror: Description | None) -> None:
+        mirror = mirror or {}
+        detail = ReplicationDetail(
+            status="SourceDeleted",
+            source_arn=str(arn),
+            hub_arn=hub_arn,
+            hub_group=mirror.get("ModelPackageGroupName"),
+            hub_version=mirror.get("ModelPackageVersion"),
+            hub_approval_status=mirror.get(APPROVAL),
+            reason="the version was deleted in its spoke; the mirror stays as it is",
+        )
+        self.bus.publish(detail, self.now())
