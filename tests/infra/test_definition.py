@@ -88,7 +88,12 @@ def test_calls_are_tried_again_only_when_that_can_help(name: str) -> None:
         "Lambda.SdkClientException",
         "Lambda.ClientExecutionTimeoutException",
     ]
-    assert cut_off["ErrorEquals"] == ["Lambda.Unknown", "Sandbox.Timedout", "States.Timeout"]
+    assert cut_off["ErrorEquals"] == [
+        "Lambda.Unknown",
+        "Runtime.ExitError",
+        "Sandbox.Timedout",
+        "States.Timeout",
+    ]
     assert cut_off["MaxAttempts"] <= 3
     for each in (busy, cut_off):
         assert each["JitterStrategy"] == "FULL"

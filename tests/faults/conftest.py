@@ -1,0 +1,36 @@
+"""One world for the tests of this folder: they make groups and buckets of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.models import Models
+from tests.faults.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="package")
+def _world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+@pytest.fixture
+def world(_world: World) -> Iterator[World]:
+    """Give the world, at rest and with no strike armed; what a test leaves behind is finished after it."""
+    _world.begin()
+    yield _world
+    _world.begin()
+    _world.meanwhile = None
+    _world.seconds_left.clear()
+    _world.settle()
+
+
+@pytest.fixture(scope="package")
+def models(_world: World) -> Models:
+    """Give the objects and the image that most versions use."""
+    return Models(_world)
