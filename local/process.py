@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from moto.logs.models import logs_backends
 
+from local import metrics
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -174,6 +176,7 @@ class Worker:
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(text + "\n")
             account, region, group, stream = self._stream
+            metrics.take(account, region, text)
             # The group may have been deleted, or everything reset, while the process was still writing.
             with contextlib.suppress(Exception):
                 backend = logs_backends[account][region]

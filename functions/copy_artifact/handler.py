@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from replicator.aws.artifacts import copy_artifact
 from replicator.aws.sessions import Sessions
+from replicator.counting import copied_artifact
 from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
-from replicator.observability import logger, metrics
+from replicator.observability import count, logger
 from replicator.settings import CopyArtifactSettings
 from replicator.steps import CopyRequest
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a `replicator.steps.CopyRequest`, answer a `replicator.steps.CopyAnswer`.
 
@@ -32,7 +30,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     settings = CopyArtifactSettings.from_environment(os.environ)
     request = CopyRequest.model_validate(event)
     logger.append_keys(source_arn=request.source_arn, uri=request.copy_.uri)
-    metrics.add_metric("ArtifactCopyInvocations", MetricUnit.Count, 1)
     answer = copy_artifact(
         request,
         settings,
@@ -40,9 +37,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
     if answer.result:
-        metrics.add_metric("ArtifactsCopied", MetricUnit.Count, 1)
-        metrics.add_metric("ArtifactBytes", MetricUnit.Bytes, answer.result.bytes)
         logger.info("copied", extra={"result": answer.result.model_dump(mode="json")})
+        count(copied_artifact(answer.result))
     elif answer.progress:
         logger.info("stopped ahead of the deadline", extra={"progress": answer.progress.model_dump()})
     return answer.model_dump(mode="json", by_alias=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from replicator.aws.images import mirror_image
 from replicator.aws.sessions import Sessions
+from replicator.counting import copied_image
 from replicator.identifiers import ModelPackageArn
-from replicator.observability import logger, metrics
+from replicator.observability import count, logger
 from replicator.settings import CopyImageSettings
 from replicator.steps import CopyRequest
 
@@ -21,7 +20,6 @@ SECONDS_TO_ANSWER = 10
 """Kept back at the end of an invocation."""
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.CopyAnswer` for a `replicator.steps.CopyRequest`."""
@@ -38,8 +36,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     outcome = done.outcome
     for reason in outcome.left_behind:
         logger.warning("something that refers to the image was left behind", reason=reason)
-    metrics.add_metric("ImageBytesCopied", MetricUnit.Bytes, outcome.streamed)
-    metrics.add_metric("ImagesCopied", MetricUnit.Count, int(outcome.done and not outcome.already_there))
     logger.info(
         "image %s",
         "already there" if outcome.already_there else "copied" if outcome.done else "copied in part",
@@ -49,4 +45,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         bytes_in_all=outcome.total,
         referrers=outcome.referrers,
     )
+    count(copied_image(outcome.streamed, whole=outcome.done and not outcome.already_there))
     return done.answer.model_dump(mode="json", by_alias=True)

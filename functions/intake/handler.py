@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
     EventType,
@@ -16,7 +15,8 @@ from aws_lambda_powertools.utilities.batch import (
 
 from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import client_config, new_session
-from replicator.observability import logger, metrics
+from replicator.counting import taken
+from replicator.observability import count, logger
 from replicator.operations.intake import Intake
 from replicator.settings import IntakeSettings
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 
 def _take(record: SQSRecord, intake: Intake) -> None:
-    taken = intake.take(record.body, datetime.now(UTC))
-    metrics.add_metric(f"Events{taken.outcome.capitalize()}", MetricUnit.Count, 1)
-    logger.info("event %s", taken.outcome, source_arn=taken.source_arn, code=taken.code, reason=taken.reason)
+    became = intake.take(record.body, datetime.now(UTC))
+    logger.info(
+        "event %s", became.outcome, source_arn=became.source_arn, code=became.code, reason=became.reason
+    )
+    count(taken(became.outcome, became.code))
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Take a batch of messages in; those that have to come again are named in the answer."""

@@ -6,12 +6,11 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from replicator.aws.bus import Bus
 from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import client_config, new_session
-from replicator.observability import logger, metrics
+from replicator.counting import failed
+from replicator.observability import count, logger
 from replicator.operations.failing import Failing, FailureRequest
 from replicator.settings import RecordFailureSettings
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `FailureAnswer` for a `FailureRequest`, see `replicator.operations.failing`."""
@@ -34,7 +32,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         dead_letter_queue_url=settings.dead_letter_queue_url,
     )
     answer = failing.run(request, datetime.now(UTC))
-    metrics.add_dimension(name="code", value=answer.code)
-    metrics.add_metric("RunsFailed", MetricUnit.Count, 1)
-    logger.error("run failed", code=answer.code, reason=answer.reason, again=answer.again)
+    logger.error(
+        "run failed", status=answer.status, code=answer.code, reason=answer.reason, again=answer.again
+    )
+    count(failed(answer.status, answer.code))
     return answer.model_dump(mode="json")

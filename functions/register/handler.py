@@ -6,16 +6,15 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from replicator.aws.bus import Bus
 from replicator.aws.documents import Documents
 from replicator.aws.ledger import Ledger
 from replicator.aws.registry import Registry
 from replicator.aws.sessions import Sessions
+from replicator.counting import registered
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
-from replicator.observability import logger, metrics
+from replicator.observability import count, logger
 from replicator.operations.grouping import Groups
 from replicator.operations.registering import Registering
 from replicator.settings import RegisterSettings
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.RegisterAnswer` for a `replicator.steps.RegisterRequest`."""
@@ -58,6 +56,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         now=lambda: datetime.now(UTC),
     )
     answer = registering.run(request)
-    metrics.add_metric(f"Versions{answer.status}", MetricUnit.Count, 1)
     logger.info("registered", status=answer.status, hub_arn=answer.hub_arn, again=answer.again)
+    count(registered(request.plan.action, answer))
     return answer.model_dump(mode="json")

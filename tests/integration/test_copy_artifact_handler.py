@@ -52,7 +52,7 @@ def running() -> Iterator[World]:
 def aws(running: World, monkeypatch: pytest.MonkeyPatch) -> World:
     for name, value in SETTINGS.model_dump().items():
         monkeypatch.setenv(name.upper(), value)
-    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "a-hub")
     credentials = running.own.get_credentials()
     assert credentials is not None
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials.access_key)
@@ -67,8 +67,8 @@ def event(uri: str, **more: Any) -> dict[str, Any]:
 
 
 def invoke(event: dict[str, Any], milliseconds: int = 600_000) -> dict[str, Any]:
-    answer: dict[str, Any] = handler(event, Context(milliseconds))
-    return answer
+    context: Any = Context(milliseconds)
+    return handler(event, context)
 
 
 def test_it_answers_what_the_state_machine_hands_on(
@@ -87,7 +87,12 @@ def test_it_answers_what_the_state_machine_hands_on(
     logged = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [(line["message"], line["source_arn"]) for line in logged] == [("copied", PACKAGE)]
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    assert [line["ArtifactBytes"] for line in metrics] == [[7.0]]
+    (written,) = metrics
+    (directive,) = written.pop("_aws")["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("ModelRegistryReplicator", [["service"]])
+    assert written == {"service": "a-hub", "ArtifactsCopied": [1.0], "ArtifactBytesCopied": [7.0]}
+    assert invoke(event(uri))["result"]["method"] == "already there"
+    assert "_aws" not in capsys.readouterr().out
 
 
 def test_an_error_has_its_code_in_front(aws: World) -> None:

@@ -69,6 +69,10 @@ class Progress(Strict):
     """Objects (or layers) that are finished."""
 
 
+ALREADY_THERE = "already there"
+"""The method of a copy that was whole before, so that nothing travelled."""
+
+
 class CopyResult(Strict):
     """Where a location went, and how it is known to be the same bytes."""
 
@@ -146,3 +150,5 @@ class RegisterAnswer(Strict):
     again: bool
     status: str
     hub_arn: str | None = None
+    lag_seconds: float | None = None
+    """From the event that started the run to the mirror, where that tells of a delay; see `counting.lag`."""

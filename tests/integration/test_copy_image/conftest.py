@@ -125,7 +125,7 @@ class World:
             },
             "progress": progress,
         }
-        context = SimpleNamespace(
+        context: Any = SimpleNamespace(
             function_name="copy-image",
             memory_limit_in_mb=2048,
             invoked_function_arn=f"arn:aws:lambda:{REGION}:{HUB}:function:copy-image",

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from replicator import steps
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from replicator.aws.artifact_facts import Checksum, ObjectFacts
 
-ALREADY_THERE = "already there"
+ALREADY_THERE = steps.ALREADY_THERE
 SERVER_SIDE = "server-side"
 STREAMED = "streamed"
 

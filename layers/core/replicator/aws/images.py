@@ -18,7 +18,7 @@ from replicator.aws.oci_registry import Place, Registry
 from replicator.aws.sessions import Sessions, client_config
 from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import ImageReference, InvalidIdentifierError, ModelPackageArn
-from replicator.steps import CopyAnswer, CopyResult, ImageCopy, Progress
+from replicator.steps import ALREADY_THERE, CopyAnswer, CopyResult, ImageCopy, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,7 +232,7 @@ def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnsw
         pin=outcome.digest,
         checksum=outcome.digest,
         verified="digest",
-        method="already there" if outcome.already_there else "streamed",
+        method=ALREADY_THERE if outcome.already_there else "streamed",
     )
     return CopyAnswer(done=True, result=result)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from replicator.errors import ErrorCode, read_coded
 from replicator.events import ModelPackageEvent, ReplicationDetail
@@ -38,6 +38,8 @@ class FailureAnswer(Frozen):
 
     again: bool
     """An event came meanwhile: go round again instead of failing."""
+    status: Literal["Failed", "Refused", "Again", "Superseded"]
+    """How the run ended: by an error, by the plan's decision, or not yet, or in the hands of a later attempt."""
     code: ErrorCode
     reason: str
 
@@ -80,9 +82,9 @@ class Failing:
         try:
             over = self.ledger.fail(request.source_arn, request.attempt, code, reason, now)
         except SupersededError:
-            return FailureAnswer(again=False, code=code, reason=reason)
+            return FailureAnswer(again=False, status="Superseded", code=code, reason=reason)
         if not over:
-            return FailureAnswer(again=True, code=code, reason=reason)
+            return FailureAnswer(again=True, status="Again", code=code, reason=reason)
         entry = self.ledger.get(request.source_arn)
         body = entry.event if entry and entry.event else _look_again(request.source_arn)
         dead_letters.send(
@@ -96,9 +98,10 @@ class Failing:
             attempt=request.attempt,
         )
         refused = request.plan is not None and request.plan.action is Action.REFUSE
+        status: Literal["Failed", "Refused"] = "Refused" if refused else "Failed"
         self.bus.publish(
             ReplicationDetail(
-                status="Refused" if refused else "Failed",
+                status=status,
                 source_arn=request.source_arn,
                 hub_arn=entry.hub_arn if entry else None,
                 code=code,
@@ -106,4 +109,4 @@ class Failing:
             ),
             now,
         )
-        return FailureAnswer(again=False, code=code, reason=reason)
+        return FailureAnswer(again=False, status=status, code=code, reason=reason)

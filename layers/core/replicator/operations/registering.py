@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from replicator import provenance
+from replicator.counting import lag
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ReplicationDetail
 from replicator.identifiers import ModelPackageArn
@@ -109,7 +110,9 @@ class Registering:
         self._applied(request, hub_arn, request.plan.fingerprint or "", locations, after, created(source))
         self._publish(status, arn, source, mirror, change, entry, request)
         over = self.ledger.finish(request.source_arn, request.attempt, self.now())
-        return RegisterAnswer(again=not over, status=status, hub_arn=hub_arn)
+        return RegisterAnswer(
+            again=not over, status=status, hub_arn=hub_arn, lag_seconds=lag(entry, self.now())
+        )
 
     def _applied(
         self,

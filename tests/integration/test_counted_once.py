@@ -1,0 +1,69 @@
+"""A version is counted once, wherever the function died that wrote its mirror."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from replicator.counting import registered
+from replicator.steps import CopyResult, PlanAnswer, RegisterRequest
+from tests.integration.registry_world import CrashError, Runner, World, the_policy
+from tests.unit.places import places
+from tests.unit.shapes import IMAGES, OBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.stop()
+
+
+def request_of_a_new_version(world: World) -> tuple[Runner, RegisterRequest]:
+    arn = world.scientist.create_model_package(
+        ModelPackageGroupName=world.group(),
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={"Containers": [{"Image": IMAGES[0], "ModelDataUrl": OBJECTS[0]}],
+                                "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]},
+    )["ModelPackageArn"]  # fmt: skip
+    runner = Runner(world, arn, the_policy())
+    runner.event(None)
+    plan = next(runner.run(1))
+    assert isinstance(plan, PlanAnswer)
+    results = [CopyResult.model_validate(place) for place in places(plan.copies)]
+    return runner, RegisterRequest(source_arn=arn, attempt=1, plan=plan, results=results)
+
+
+def counted(runner: Runner, request: RegisterRequest, crash: int | None) -> tuple[Counter[str], bool]:
+    """Register, once more after dying at a call; give what was counted, and whether it died."""
+    counts, died = Counter[str](), False
+    runner.world.crash_at(crash)
+    for _ in range(3):  # Step Functions gives it again; the last time, its answer was lost
+        try:
+            answer = runner.registering().run(request)
+        except CrashError:
+            died = True
+            continue
+        finally:
+            runner.world.crash_at(None)
+        counts.update(str(each.metric) for each in registered(request.plan.action, answer))
+    return counts, died
+
+
+def test_a_version_is_mirrored_once_in_the_metrics(world: World) -> None:
+    found = []
+    for crash in range(40):
+        counts, died = counted(*request_of_a_new_version(world), crash)
+        if not died:
+            break
+        found.append(counts)
+    assert len(found) > 5
+    # It died right after it had let go of the item: what it had not counted yet, nobody counts.
+    assert found.pop() == {}
+    assert found == [{"VersionsMirrored": 1}] * len(found)
+    assert counts == {"VersionsMirrored": 1}
