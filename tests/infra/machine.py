@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SOURCE = "arn:aws:sagemaker:eu-west-1:111111111111:model-package/churn/1"
 ARTIFACT = ArtifactCopy(uri="s3://b/k", type="object", destination="models/111111111111/churn/1/")
 IMAGE = ImageCopy(uri="111111111111.dkr.ecr.eu-west-1.amazonaws.com/i:1", repository="ns/111111111111/i")
-NAMES = ["Plan", "CopyArtifact", "CopyImage", "Register", "RecordFailure"]
 
 
 class NoWait:
@@ -69,7 +68,7 @@ class Run:
 
 @dataclass
 class Machine:
-    """The definition and five functions. Each function takes its event and the number of its call, from 1."""
+    """The definition and its functions. Each function takes its event and the number of its call, from 1."""
 
     functions: dict[str, Callable[[dict[str, Any], int], Any]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -93,13 +92,13 @@ class Machine:
             return False, json.dumps(report)
         return True, json.dumps(answer)
 
-    def run(self) -> Run:
+    def run(self, name: str = "run") -> Run:
         """Run to the end."""
         states = boto3.client("stepfunctions", region_name=stacks.REGION)
         (machine,) = states.list_state_machines()["stateMachines"]
         execution = states.start_execution(
             stateMachineArn=machine["stateMachineArn"],
-            name="run",
+            name=name,
             input=json.dumps({"source_arn": SOURCE, "attempt": 1}),
         )["executionArn"]
         for _ in range(1000):
@@ -110,7 +109,7 @@ class Machine:
         raise AssertionError(f"the run does not end; it called {[name for name, _ in self.calls]}")
 
 
-def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def running(monkeypatch: pytest.MonkeyPatch, definition: dict[str, Any] | None = None) -> Iterator[Machine]:
     """Set the definition up, with functions that answer as the test tells the machine."""
     machine = Machine()
 
@@ -128,22 +127,22 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     monkeypatch.setattr(retrier_decl, "time", NoWait)
     config: Any = {"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}}
     with mock_aws(config=config):
-        _create()
+        _create(definition or stacks.definition())
         yield machine
 
 
-def _create() -> None:
+def _create(definition: dict[str, Any]) -> None:
     role = boto3.client("iam", region_name=stacks.REGION).create_role(
         RoleName="any", AssumeRolePolicyDocument="{}"
     )["Role"]["Arn"]
     functions = boto3.client("lambda", region_name=stacks.REGION)
+    text = json.dumps(definition)
     arns = {
         name: functions.create_function(
             FunctionName=name, Runtime="python3.13", Role=role, Handler="h.h", Code={"ZipFile": b""}
         )["FunctionArn"]
-        for name in NAMES
+        for name in set(re.findall(r"\$\{(\w+)FunctionArn\}", text))
     }
-    text = json.dumps(stacks.definition())
     boto3.client("stepfunctions", region_name=stacks.REGION).create_state_machine(
         name="replicate",
         definition=re.sub(r"\$\{(\w+)FunctionArn\}", lambda found: arns[found[1]], text),
