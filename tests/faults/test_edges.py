@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 THROTTLED = ["RetryableError", "Lambda.TooManyRequestsException"]
 LAMBDA = ["Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"]
 PASSING = [*THROTTLED, *LAMBDA, "Lambda.ClientExecutionTimeoutException"]
-CUT_OFF = ["Lambda.Unknown", "Sandbox.Timedout"]
+CUT_OFF = ["Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout"]
 TRIED_AGAIN = ["Plan", "CopyArtifact", "CopyImage", "Register"]
 MISSING = PermanentError(ErrorCode.SOURCE_OBJECT_MISSING, "s3://b/k does not exist")
 
@@ -131,7 +131,9 @@ def never_recorded(machine: Machine, run: Callable[[], Run]) -> None:
 
 REPLICATE: dict[str, Story] = {
     "throttled and interrupted": all_tried_again(lambda then: failing_with(PASSING, then)),
-    "cut off": all_tried_again(lambda then: failing_with(CUT_OFF, then)),
+    # Each twice at most.
+    "cut off": all_tried_again(lambda then: failing_with(CUT_OFF[:2], then)),
+    "cut off otherwise": all_tried_again(lambda then: failing_with(CUT_OFF[2:], then)),
     "late": all_tried_again(late),
     "updated": planned(plan(Action.UPDATE), ["Plan", "Register"]),
     "nothing to do": planned(plan(Action.NOTHING), ["Plan"]),

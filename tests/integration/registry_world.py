@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from replicator.aws.registry import Registry
 from replicator.consumers import Consumers
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
-from replicator.ledger import State, seen_after
+from replicator.ledger import State, SupersededError, seen_after
 from replicator.operations.grouping import Groups
 from replicator.operations.planning import Planning
 from replicator.operations.registering import Registering
@@ -70,11 +71,17 @@ class RecordingBus(Bus):
 
 
 class World:
-    """A hub and a spoke on a server of their own."""
+    """A hub and a spoke on a server of their own.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    token_seconds
+        How long a ClientToken is honoured; None for ever.
+    """
+
+    def __init__(self, token_seconds: float | None = None) -> None:
         self.clock = Clock()
-        self.registry = SageMakerRegistry(clock=self.clock)
+        self.registry = SageMakerRegistry(clock=self.clock, client_token_seconds=token_seconds)
         app = SageMakerMiddleware(DomainDispatcherApplication(create_backend_app), self.registry)
         self._http = make_server("127.0.0.1", 0, app, threaded=True)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
@@ -209,7 +216,8 @@ class Runner:
             except CrashError:
                 crash = None
                 # Step Functions tries again, or records a failure, of which redrive makes a new event.
-                world.ledger.fail(self.arn, attempt, "UNEXPECTED", "died", world.clock.tick())
+                with suppress(SupersededError):  # it had let go already
+                    world.ledger.fail(self.arn, attempt, "UNEXPECTED", "died", world.clock.tick())
                 raise
             finally:
                 world.crash_at(None)

@@ -42,6 +42,15 @@ def test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status()
     assert calls.then_update == {"ApprovalDescription": "good", "SourceUri": "s3://x/y"}
 
 
+def test_a_package_cannot_pass_for_the_mirror_of_another() -> None:
+    other = str(ARN).replace("/1", "/2")
+    base = want(CustomerMetadataProperties={SOURCE_ARN: other, "a": "1"})
+    assert base.members["CustomerMetadataProperties"] == {"a": "1"}
+    assert base.dropped[f"CustomerMetadataProperties{{{SOURCE_ARN}}}"] == "the replicator's own prefix"
+    calls = creation(ARN, base, "group", a_policy(), {SOURCE_ARN: str(ARN)})
+    assert calls.create["CustomerMetadataProperties"][SOURCE_ARN] == str(ARN)
+
+
 def test_nothing_is_written_when_nothing_changed() -> None:
     base = want(CustomerMetadataProperties={"a": "1"})
     for policy in (a_policy(), MIRRORED):

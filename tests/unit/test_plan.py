@@ -111,6 +111,25 @@ def test_object_or_prefix_as_each_member_means_it() -> None:
     ]
 
 
+def test_one_location_with_two_recorded_states_is_refused() -> None:
+    """Its object or tag moved while the package was registered: there is no one state to mirror."""
+
+    def data(name: str, etag: str) -> dict[str, Any]:
+        where = {"S3Uri": "s3://bbb/a.bin", "S3DataType": "S3Object", "ETag": etag}
+        return {"ChannelName": name, "S3DataSource": where}
+
+    moved = container(AdditionalModelDataSources=[data("c", "e"), data("d", "f")])
+    with pytest.raises(
+        PermanentError, match=r"SOURCE_CHANGED: .* was registered as f; another .* when that was e"
+    ):
+        plan(ARN, moved, None, a_policy())
+    digests = [f"sha256:{digit * 64}" for digit in "ab"]
+    containers = [{"Image": IMAGE, "ImageDigest": digest} for digest in digests]
+    moved = a_package(InferenceSpecification={"Containers": containers})
+    with pytest.raises(PermanentError, match=rf"SOURCE_CHANGED: .* was registered as {digests[1]}"):
+        plan(ARN, moved, None, a_policy())
+
+
 def test_the_artifacts_of_a_model_card_are_copied_too() -> None:
     content = json.dumps({"model_overview": {"model_artifact": [MODEL, "s3://bbb/extra.bin", "text", 3]}})
     source = a_package(ModelCard={"ModelCardContent": content, "ModelCardStatus": "Draft"})

@@ -90,6 +90,7 @@ def test_a_layer_with_other_bytes_leaves_nothing_in_the_hub(world: World) -> Non
     world.registry.faults.plan("GET", r"^/starport", corrupt=True)
     error = refused(world)
     assert error.code is ErrorCode.DIGEST_MISMATCH
+    assert "it came with other bytes" in error.message  # we saw it; we did not leave it to the hub's registry
     assert world.hub_images() == {}
     # The last piece was held back, so the hub's registry was never told that the layer is complete.
     assert world.registry.log.count("PUT", r"/blobs/uploads/", HUB) < len(IMAGE.blobs)

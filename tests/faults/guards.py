@@ -1,0 +1,451 @@
+"""The guards that the guarantees hang on, and for each the test that fails without it.
+
+An entry is a text of the layer, what takes its place, and tests that have to fail then. Each text has to be
+in its file exactly once: who changes a guard changes its entry as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EVENTS = "tests/unit/test_events.py"
+PLAN = "tests/unit/test_plan.py"
+MIRROR = "tests/unit/test_mirror.py"
+HTTP = "tests/unit/test_images_http.py"
+LEDGER = "tests/integration/test_ledger.py"
+S3 = "tests/integration/test_copy_artifact.py"
+RESUME = "tests/integration/test_copy_artifact_resume.py"
+STREAMED = "tests/integration/test_copy_artifact_streamed.py"
+PREFIX = "tests/integration/test_copy_artifact_prefix.py"
+ECR = "tests/integration/test_copy_image/test_refusals.py"
+MIRRORING = "tests/integration/test_copy_image/test_mirroring.py"
+UNNOTED = "tests/faults/test_unnoted.py"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A guard, and how to remove it."""
+
+    protects: str
+    """What it is for; its name in this table."""
+    file: str
+    """In the package ``replicator``."""
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    """Node ids. Each has to pass with the guard, and one of them to fail without it."""
+
+
+GUARDS = [
+    # Who may send
+    Guard(
+        "an event speaks for its own account only",
+        "events.py",
+        "if event.account != arn.account:",
+        "if False:",
+        (f"{EVENTS}::test_what_may_not_be_replicated_says_why",),
+    ),
+    Guard(
+        "only registered accounts are spokes",
+        "events.py",
+        "if spokes and arn.account not in spokes:",
+        "if False:",
+        (f"{EVENTS}::test_what_may_not_be_replicated_says_why",),
+    ),
+    Guard(
+        "the hub does not replicate itself",
+        "events.py",
+        "if arn.account == hub_account:",
+        "if False:",
+        (f"{EVENTS}::test_what_may_not_be_replicated_says_why",),
+    ),
+    Guard(
+        "other regions are not served",
+        "events.py",
+        "if region not in {event.region} & {arn.region}:",
+        "if False:",
+        (f"{EVENTS}::test_what_may_not_be_replicated_says_why",),
+    ),
+    Guard(
+        "only SageMaker's events count",
+        "events.py",
+        "if kind != (SOURCE, DETAIL_TYPE) and kind != (None, None):",
+        "if False:",
+        (f"{EVENTS}::test_what_may_not_be_replicated_says_why",),
+    ),
+    # The ledger
+    Guard(
+        "one run at a time",
+        "aws/ledger.py",
+        '"attribute_not_exists(#state) OR #state = :failed OR "',
+        '"attribute_not_exists(#state) OR #state = :failed OR #state = :running OR "',
+        (f"{LEDGER}::test_the_first_event_claims_and_the_next_only_counts",),
+    ),
+    Guard(
+        "a run ends only if no event came meanwhile",
+        "aws/ledger.py",
+        '"attempt = :attempt AND #state = :running AND wanted = seen"',
+        '"attempt = :attempt AND #state = :running"',
+        (
+            f"{LEDGER}::test_an_event_during_a_run_makes_it_go_round_again",
+            f"{LEDGER}::test_an_event_during_a_run_that_fails_makes_it_go_round_again",
+        ),
+    ),
+    Guard(
+        "a run that lost the item has no say",
+        "aws/ledger.py",
+        'source_arn, expression, "attempt = :attempt AND #state = :running", values | running',
+        'source_arn, expression, "(:attempt = :attempt) AND #state = :running", values | running',
+        (f"{LEDGER}::test_an_execution_that_lost_the_item_has_no_say",),
+    ),
+    Guard(
+        "an event has been seen only by a reading that is surely later",
+        "ledger.py",
+        "instant(changed + _EVENT_RESOLUTION)",
+        "instant(changed)",
+        (f"{LEDGER}::test_an_event_that_the_mirror_has_seen_is_let_go",),
+    ),
+    Guard(
+        "what failed takes every event",
+        "aws/ledger.py",
+        '"attribute_not_exists(#state) OR #state = :failed OR "',
+        '"attribute_not_exists(#state) OR (#state = :failed AND read_at < :after) OR "',
+        (f"{LEDGER}::test_a_failed_item_takes_every_event_however_old",),
+    ),
+    Guard(
+        "a claim without an execution is taken over",
+        "aws/ledger.py",
+        "if old.state is State.RUNNING and old.execution_arn is None:",
+        "if False:",
+        (f"{LEDGER}::test_a_claim_that_died_before_its_execution_is_taken_over",),
+    ),
+    # What is mirrored
+    Guard(
+        "a version that replaced another is never put into its mirror",
+        "plan.py",
+        "if known and known.created and known.created != created(source):",
+        "if False:",
+        (f"{PLAN}::test_another_version_under_the_same_arn_is_never_put_into_the_mirror_of_the_first",),
+    ),
+    Guard(
+        "a rejection comes before everything",
+        "plan.py",
+        "if known and approval == REJECTED:",
+        "if False:",
+        (f"{PLAN}::test_a_rejection_waits_for_no_copy_and_stops_at_no_refusal",),
+    ),
+    Guard(
+        "what was never approved is not mirrored",
+        "plan.py",
+        "if approval not in policy.replicated_statuses:",
+        "if False:",
+        (f"{PLAN}::test_what_was_never_approved_is_not_mirrored",),
+    ),
+    Guard(
+        "a plan copies only images of the spoke or of allowed accounts",
+        "refusals.py",
+        "if not aws_owned and image.account != arn.account and image.account not in policy.image_accounts:",
+        "if False:",
+        (f"{PLAN}::test_what_cannot_be_mirrored_is_refused_before_anything_is_copied",),
+    ),
+    Guard(
+        "an object that was registered in two states is refused",
+        "plan.py",
+        "if before.etag and copy.etag and before.etag != copy.etag:",
+        "if False:",
+        (f"{PLAN}::test_one_location_with_two_recorded_states_is_refused",),
+    ),
+    Guard(
+        "an image that was registered in two states is refused",
+        "plan.py",
+        "if before.digest and copy.digest and before.digest != copy.digest:",
+        "if False:",
+        (f"{PLAN}::test_one_location_with_two_recorded_states_is_refused",),
+    ),
+    # The mirror
+    Guard(
+        "a repeated create answers with the first mirror",
+        "mirror.py",
+        "uuid.uuid5(_TOKENS, str(arn))",
+        "uuid.uuid4()",
+        (f"{MIRROR}::test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status",),
+    ),
+    Guard(
+        "what a person changed in the hub stays",
+        "mirror.py",
+        "if digest(hub) not in ours:",
+        "if False:",
+        (f"{MIRROR}::test_what_a_person_changed_in_the_hub_stays_and_stays_reported",),
+    ),
+    Guard(
+        "a person's approval in the hub stays",
+        "mirror.py",
+        "if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:",
+        "if True:",
+        (f"{MIRROR}::test_a_mirrored_status_does_not_overwrite_a_persons_decision",),
+    ),
+    Guard(
+        "a rejection reaches the hub whatever it shows",
+        "mirror.py",
+        "if want.source_approval == REJECTED and last.source_approval != REJECTED:",
+        "if False:",
+        (f"{MIRROR}::test_a_rejection_goes_through_whatever_the_hub_shows_and_takes_its_reason_along",),
+    ),
+    Guard(
+        "a package cannot claim the provenance of another",
+        "mirror.py",
+        "foreign = {key for key in metadata if key.startswith(provenance.PREFIX)}",
+        "foreign = set[str]()",
+        (f"{MIRROR}::test_a_package_cannot_pass_for_the_mirror_of_another",),
+    ),
+    Guard(
+        "a mirror that nobody noted is looked for before one is made",
+        "operations/registering.py",
+        "hub_arn = entry.hub_arn or self._find(arn, source, entry, document)",
+        "hub_arn = entry.hub_arn",
+        (f"{UNNOTED}::test_a_mirror_that_was_made_and_not_noted_is_found",),
+    ),
+    Guard(
+        "that a mirror may exist is noted before it is made",
+        "operations/registering.py",
+        "self.ledger.creating(request.source_arn, request.attempt, now)",
+        "pass",
+        (f"{UNNOTED}::test_a_mirror_that_was_made_and_not_noted_is_found",),
+    ),
+    Guard(
+        "what is about to be written is noted before it is",
+        "operations/registering.py",
+        "self._note(key, arn, source, hub_arn, want, held, document, request)",
+        "pass",
+        (f"{UNNOTED}::test_what_was_written_and_not_noted_is_not_taken_for_a_persons_change",),
+    ),
+    Guard(
+        "what changed behind the plan is planned again",
+        "operations/registering.py",
+        "if fingerprint(source) != request.plan.fingerprint:",
+        "if False:",
+        (f"{UNNOTED}::test_what_changes_behind_the_plan_is_planned_again",),
+    ),
+    Guard(
+        "a run that lost its item writes nothing",
+        "operations/registering.py",
+        "if entry is None or entry.attempt != request.attempt or entry.state is not State.RUNNING:",
+        "if entry is None:",
+        (f"{UNNOTED}::test_a_run_that_lost_its_item_writes_nothing",),
+    ),
+    Guard(
+        "a group of somebody else is not written to",
+        "operations/grouping.py",
+        "if owner != source:",
+        "if False:",
+        (f"{UNNOTED}::test_a_group_that_is_not_ours_is_not_written_to",),
+    ),
+    # Own place only
+    Guard(
+        "an artifact goes to its spoke's own place",
+        "aws/artifacts.py",
+        'if not copy.destination.startswith(f"models/{account}/") or not copy.destination.endswith("/"):',
+        "if False:",
+        (f"{S3}::test_a_package_of_one_account_cannot_write_to_the_place_of_another",),
+    ),
+    Guard(
+        "an image goes to its spoke's own repositories",
+        "aws/images.py",
+        "if not repository.startswith(own):",
+        "if False:",
+        (f"{ECR}::test_nothing_is_written_outside_the_spokes_own_repositories",),
+    ),
+    Guard(
+        "two groups never share a name",
+        "policy.py",
+        'tail = "-" + hashlib.sha256(f"{account}/{group}".encode()).hexdigest()[:10]',
+        'tail = "-" + account',
+        ("tests/unit/test_policy.py::test_long_groups_that_differ_only_at_the_end_stay_apart",),
+    ),
+    # No confused deputy
+    Guard(
+        "a bucket of somebody else is not looked at",
+        "aws/artifact_source.py",
+        """                    ExpectedBucketOwner=self.account,
+                    ChecksumMode="ENABLED",
+""",
+        """                    ChecksumMode="ENABLED",
+""",
+        (f"{S3}::test_every_call_names_the_owners_and_every_part_is_pinned",),
+    ),
+    Guard(
+        "a bucket of somebody else is not copied from",
+        "aws/artifact_source.py",
+        """            "ExpectedSourceBucketOwner": self.account,
+""",
+        "",
+        (f"{S3}::test_every_call_names_the_owners_and_every_part_is_pinned",),
+    ),
+    Guard(
+        "a bucket of somebody else is not read from",
+        "aws/artifact_source.py",
+        """                ExpectedBucketOwner=self.account,
+                IfMatch=f'"{source.etag}"',
+""",
+        """                IfMatch=f'"{source.etag}"',
+""",
+        (f"{STREAMED}::test_every_read_is_pinned_and_names_its_owner",),
+    ),
+    Guard(
+        "nothing is written to a bucket of somebody else",
+        "aws/artifact_hub.py",
+        'self.owned: Arguments = {"Bucket": bucket, "ExpectedBucketOwner": account}',
+        'self.owned: Arguments = {"Bucket": bucket}',
+        (f"{S3}::test_a_hub_bucket_of_somebody_else_is_not_written",),
+    ),
+    Guard(
+        "the hub's credentials read only images of the spoke or of allowed accounts",
+        "aws/images.py",
+        "if image.account != package.account and image.account not in settings.image_accounts:",
+        "if False:",
+        (f"{ECR}::test_an_image_of_a_stranger_is_not_even_looked_at",),
+    ),
+    Guard(
+        "credentials go to the registry only",
+        "aws/oci_registry.py",
+        "if registry.authorization and origin(url) == origin(registry.base_url):",
+        "if registry.authorization:",
+        (f"{HTTP}::test_credentials_stay_with_scheme_host_and_port_of_the_registry",),
+    ),
+    Guard(
+        "nothing follows a redirect out of https",
+        "aws/oci_registry.py",
+        'if urlsplit(target).scheme != "https" and urlsplit(url).scheme == "https":',
+        "if False:",
+        (f"{HTTP}::test_a_registry_on_https_does_not_send_us_to_http",),
+    ),
+    # Same bytes
+    Guard(
+        "one request copies the object that was described",
+        "aws/artifact_source.py",
+        """            "CopySourceIfMatch": f'"{source.etag}"',
+""",
+        "",
+        (f"{S3}::test_a_source_that_changes_in_between_is_refused",),
+    ),
+    Guard(
+        "every read is of the object that was described",
+        "aws/artifact_source.py",
+        """                IfMatch=f'"{source.etag}"',
+""",
+        "",
+        (f"{STREAMED}::test_a_source_that_changes_between_two_parts_is_refused",),
+    ),
+    Guard(
+        "what was registered is what is copied",
+        "aws/artifacts.py",
+        "if not registered or found.etag == registered:",
+        "if True:",
+        (f"{S3}::test_an_object_that_changed_after_registration_is_refused",),
+    ),
+    Guard(
+        "checksums of source and copy are compared",
+        "aws/artifact_verify.py",
+        """        if same is False:
+""",
+        """        if False:
+""",
+        (f"{S3}::test_a_copy_with_another_checksum_is_refused",),
+    ),
+    Guard(
+        "what is there already is compared",
+        "aws/artifact_transfer.py",
+        """            if same is not False:
+""",
+        """            if True:
+""",
+        (f"{S3}::test_a_copy_with_other_bytes_is_never_taken_for_the_source",),
+    ),
+    Guard(
+        "without a checksum both are read",
+        "aws/artifact_verify.py",
+        "if read.digest() != written.digest():",
+        "if False:",
+        (f"{STREAMED}::test_other_bytes_of_the_same_size_are_found_by_reading",),
+    ),
+    Guard(
+        "a prefix that changed during its copy is refused",
+        "aws/artifacts.py",
+        "if self._digest(list(self.source.entries(self.prefix))) != self.listing:",
+        "if False:",
+        (f"{PREFIX}::test_a_prefix_that_changes_during_the_copy_is_refused",),
+    ),
+    Guard(
+        "parts of another plan are not gone on with",
+        "aws/artifact_uploads.py",
+        """if number > plan.count or plan.part(number).size != part["Size"]:""",
+        "if number > plan.count:",
+        (f"{RESUME}::test_an_upload_of_another_plan_is_not_gone_on_with",),
+    ),
+    Guard(
+        "the last piece of a layer goes only when its digest is right",
+        "aws/oci_copy.py",
+        'if left == 0 and f"sha256:{hasher.hexdigest()}" != blob.digest:',
+        "if False:",
+        (f"{ECR}::test_a_layer_with_other_bytes_leaves_nothing_in_the_hub",),
+    ),
+    Guard(
+        "a manifest has the digest that it was asked for by",
+        "aws/oci_registry.py",
+        'if ":" in reference and digest_of(answer.body) != reference:',
+        "if False:",
+        (f"{ECR}::test_a_manifest_with_other_bytes",),
+    ),
+    Guard(
+        "an image is the digest that was recorded, wherever its tag went",
+        "aws/images.py",
+        "copy.digest or image.reference,",
+        "image.reference,",
+        (f"{MIRRORING}::test_the_recorded_digest_is_copied_when_the_tag_has_moved_on",),
+    ),
+    # An end, and no litter
+    Guard(
+        "an artifact that does not get on is given up",
+        "aws/artifacts.py",
+        "if before and now.moved <= before.moved and now.objects <= before.objects:",
+        "if False:",
+        (f"{RESUME}::test_an_invocation_without_progress_is_an_error",),
+    ),
+    Guard(
+        "an image that does not get on is given up",
+        "aws/images.py",
+        "if before and now.moved <= before.moved and now.objects <= before.objects:",
+        "if False:",
+        (f"{MIRRORING}::test_no_progress_in_a_whole_invocation_ends_the_run",),
+    ),
+    Guard(
+        "an image stops ahead of the deadline",
+        "aws/oci_http.py",
+        "if left <= 0 or self._stopped.is_set():",
+        "if False:",
+        (f"{HTTP}::test_a_stop_reaches_every_thread_and_can_be_taken_back",),
+    ),
+    Guard(
+        "an artifact stops ahead of the deadline",
+        "aws/artifact_pool.py",
+        "while flying < streams and seconds_left() > margin and (job := _next(waiting)):",
+        "while flying < streams and (job := _next(waiting)):",
+        (
+            "tests/unit/test_artifacts_pool.py::test_it_begins_nothing_when_time_is_short_and_says_that_work_is_left",
+        ),
+    ),
+    Guard(
+        "a copy that fails leaves no open upload",
+        "aws/artifacts.py",
+        "            transfer.abandon_all()\n",
+        "",
+        (f"{S3}::test_a_source_that_changes_in_between_is_refused",),
+    ),
+    Guard(
+        "the upload of what was registered goes when its source has changed",
+        "aws/artifacts.py",
+        "            uploads.abort(was, upload_id)\n",
+        "            pass\n",
+        (f"{RESUME}::test_a_changed_source_aborts_the_upload_of_what_was_registered",),
+    ),
+]

@@ -1,0 +1,54 @@
+"""Guards removed one by one: each is missed by a test that is named for it.
+
+The layer is copied, the guard is taken out of the copy, and the tests run against that. A guard that can be
+taken out unnoticed is no guard.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.guards import GUARDS, Guard
+from tests.faults.removing import StaleGuardError, results, without
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.removing import Result
+
+FAILED, PASSED = 1, 0
+"""Exit codes: https://docs.pytest.org/en/stable/reference/exit-codes.html"""
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest) -> dict[str, Result]:
+    """Run the tests of the guards that this session asks for, once, two at a time."""
+    asked: list[Guard] = [
+        item.callspec.params["guard"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
+    ]
+    return results(asked or GUARDS)
+
+
+def test_with_every_guard_the_tests_pass(outcomes: dict[str, Result]) -> None:
+    assert outcomes[""].code == PASSED, outcomes[""].said
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.protects.replace(" ", "-"))
+def test_a_removed_guard_is_missed(guard: Guard, outcomes: dict[str, Result], tmp_path: Path) -> None:
+    without(guard, tmp_path)  # says so when the table is stale
+    outcome = outcomes[guard.protects]
+    assert outcome.code == FAILED, f"nothing fails without it: {guard.protects}\n{outcome.said}"
+
+
+def test_a_guard_that_has_changed_makes_the_table_stale(tmp_path: Path) -> None:
+    gone = Guard("nothing", "events.py", "if the_moon_is_full:", "if False:", ())
+    with pytest.raises(StaleGuardError, match="0 times, not once, so the table"):
+        without(gone, tmp_path)
+
+
+def test_every_guard_has_a_name_of_its_own() -> None:
+    assert len({guard.protects for guard in GUARDS}) == len(GUARDS)
