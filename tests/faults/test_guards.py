@@ -6,7 +6,7 @@ taken out unnoticed is no guard.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,11 +25,8 @@ FAILED, PASSED = 1, 0
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> dict[str, Result]:
     """Run the tests of the guards that this session asks for, once, two at a time."""
-    asked: list[Guard] = [
-        item.callspec.params["guard"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
-    ]
+    items: list[Any] = [item for item in request.session.items if hasattr(item, "callspec")]
+    asked = [item.callspec.params["guard"] for item in items if item.module is request.module]
     return results(asked or GUARDS)
 
 
