@@ -15,9 +15,10 @@ from aws_lambda_powertools.utilities.batch import (
 
 from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import client_config, new_session
+from replicator.aws.slots import Slots
 from replicator.counting import taken
 from replicator.observability import count, logger
-from replicator.operations.intake import Intake
+from replicator.operations.intake import DEFERRED, Intake
 from replicator.settings import IntakeSettings
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def _take(record: SQSRecord, intake: Intake) -> None:
-    became = intake.take(record.body, datetime.now(UTC))
+    attributes = record.get("messageAttributes") or {}
+    deferred = int(attributes.get(DEFERRED, {}).get("stringValue", 0))
+    became = intake.take(record.body, datetime.now(UTC), deferred)
     logger.info(
         "event %s", became.outcome, source_arn=became.source_arn, code=became.code, reason=became.reason
     )
@@ -43,6 +46,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
         settings=settings,
         region=os.environ["AWS_REGION"],
         ledger=Ledger(session, settings.ledger_table),
+        slots=Slots(session, settings.spokes_table),
         sqs=session.client("sqs", config=client_config()),
         states=session.client("stepfunctions", config=client_config()),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from replicator.aws.ledger import Ledger
 from replicator.aws.registry import Registry
 from replicator.aws.sessions import Sessions
+from replicator.aws.slots import Slots
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
 from replicator.observability import logger
@@ -31,6 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     planning = Planning(
         policy=settings.policy(arn.partition, arn.region),
         ledger=Ledger(sessions.own, settings.ledger_table),
+        slots=Slots(sessions.own, settings.spokes_table),
         spoke=lambda: Registry(
             sessions.spoke(arn.account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
         ),

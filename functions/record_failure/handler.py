@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from replicator.aws.bus import Bus
 from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import client_config, new_session
+from replicator.aws.slots import Slots
 from replicator.counting import failed
 from replicator.observability import count, logger
-from replicator.operations.failing import Failing, FailureRequest
+from replicator.operations.failing import Ending, Failing, FailureRequest
 from replicator.settings import RecordFailureSettings
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = FailureRequest.model_validate(event)
     logger.append_keys(source_arn=request.source_arn, attempt=request.attempt)
     session = new_session()
-    failing = Failing(
-        ledger=Ledger(session, settings.ledger_table),
+    ledger = Ledger(session, settings.ledger_table)
+    ending = Ending(
+        ledger=ledger,
+        slots=Slots(session, settings.spokes_table),
         sqs=session.client("sqs", config=client_config()),
         bus=Bus(session, settings.event_bus_name),
         dead_letter_queue_url=settings.dead_letter_queue_url,
     )
-    answer = failing.run(request, datetime.now(UTC))
+    answer = Failing(ledger, ending).run(request, datetime.now(UTC))
     logger.error(
         "run failed", status=answer.status, code=answer.code, reason=answer.reason, again=answer.again
     )

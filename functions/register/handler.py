@@ -11,6 +11,7 @@ from replicator.aws.documents import Documents
 from replicator.aws.ledger import Ledger
 from replicator.aws.registry import Registry
 from replicator.aws.sessions import Sessions
+from replicator.aws.slots import Slots
 from replicator.counting import registered
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
@@ -40,6 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     registering = Registering(
         policy=policy,
         ledger=Ledger(sessions.own, settings.ledger_table),
+        slots=Slots(sessions.own, settings.spokes_table),
         spoke=spoke,
         hub=hub,
         groups=Groups(

@@ -70,12 +70,11 @@ class OneItem:
             left, right = (self._value(found[side], values, item) for side in ("left", "right"))
             if left is _MISSING or right is _MISSING:
                 return "False"
-            outcomes = {"=": left == right, "<>": left != right}
-            return str(outcomes[found["op"]] if found["op"] in outcomes else bool(left < right))
+            if found["op"] in {"=", "<>"}:
+                return str((left == right) is (found["op"] == "="))
+            return str(bool(left < right or (found["op"] == "<=" and left == right)))
 
-        terms = (
-            r"attribute_not_exists\((?P<absent>#?\w+)\)|(?P<left>[#:]?\w+) (?P<op>=|<>|<) (?P<right>[#:]?\w+)"
-        )
+        terms = r"attribute_not_exists\((?P<absent>#?\w+)\)|(?P<left>[#:]?\w+) (?P<op>=|<>|<=|<) (?P<right>[#:]?\w+)"
         text = re.sub(terms, term, condition)
         text = text.replace("AND", "and").replace("OR", "or")
         assert re.fullmatch(r"(True|False|and|or|[() ])+", text), condition

@@ -96,5 +96,6 @@ def test_locations_are_those_of_the_resources(hub: Stack) -> None:
     assert values["DEAD_LETTER_QUEUE_URL"] == hub.outputs["DeadLetterQueueUrl"]
     assert values["INTAKE_QUEUE_URL"] == hub.outputs["IntakeQueueUrl"]
     assert values["LEDGER_TABLE"] == hub.outputs["LedgerTable"]
+    assert values["SPOKES_TABLE"] == hub.of_type("AWS::DynamoDB::Table")["Spokes"]["TableName"]
     assert hub.outputs["BusArn"].endswith(f":event-bus/{values['EVENT_BUS_NAME']}")
     assert values["AWS_ENDPOINT_URL"] == ""

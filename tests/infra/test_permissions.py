@@ -203,7 +203,7 @@ def test_queues_are_used_as_the_design_says(hub: Stack) -> None:
     sends = {
         (each.where, each.resources) for each in stacks.granted(hub) if "sqs:SendMessage" in each.actions
     }
-    assert sends == {("intake", (dead,)), ("record-failure", (dead,)), ("redrive", (intake,))}
+    assert sends == {("intake", (intake, dead)), ("record-failure", (dead,)), ("redrive", (intake,))}
     takes = {
         (each.where, each.resources) for each in stacks.granted(hub) if "sqs:ReceiveMessage" in each.actions
     }
@@ -213,9 +213,10 @@ def test_queues_are_used_as_the_design_says(hub: Stack) -> None:
 def test_the_ledger_is_kept_by_four_and_never_deleted_from(hub: Stack) -> None:
     found = of(hub, "dynamodb")
     assert set(found) == {"intake", "plan", "register", "record-failure"}
-    for (only,) in found.values():
-        assert set(only.actions) == {"dynamodb:GetItem", "dynamodb:UpdateItem"}
-        assert only.resources == (hub.arn("Ledger"),)
+    for items, slots in found.values():
+        assert set(items.actions) == {"dynamodb:GetItem", "dynamodb:UpdateItem"}
+        assert items.resources == (hub.arn("Ledger"),)
+        assert (slots.actions, slots.resources) == (("dynamodb:UpdateItem",), (hub.arn("Spokes"),))
 
 
 def test_only_intake_starts_runs_and_only_runs_invoke(hub: Stack) -> None:

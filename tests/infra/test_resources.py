@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from replicator.aws.ledger import UNSETTLED
 from tests.infra import stacks
 
 if TYPE_CHECKING:
@@ -167,6 +168,20 @@ def test_the_ledger_is_safe(hub: Stack) -> None:
     assert ledger["BillingMode"] == "PAY_PER_REQUEST"
     assert ledger["KeySchema"] == [{"AttributeName": "source_arn", "KeyType": "HASH"}]
     assert "TimeToLiveSpecification" not in ledger, "what was mirrored is never forgotten"
+
+
+def test_the_sweep_finds_what_is_unsettled(hub: Stack) -> None:
+    (index,) = hub.of_type("AWS::DynamoDB::Table")["Ledger"]["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == UNSETTLED
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["unsettled", "claimed_at"]
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+
+
+def test_slots_are_kept_by_account(hub: Stack) -> None:
+    spokes = hub.of_type("AWS::DynamoDB::Table")["Spokes"]
+    assert spokes["KeySchema"] == [{"AttributeName": "account", "KeyType": "HASH"}]
+    assert spokes["SSESpecification"] == {"SSEEnabled": True}
+    assert spokes["BillingMode"] == "PAY_PER_REQUEST"
 
 
 @pytest.mark.parametrize("name", ["Ledger", "HubBucket", "HubKey"])

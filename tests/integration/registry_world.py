@@ -19,6 +19,7 @@ from replicator.aws.bus import Bus
 from replicator.aws.documents import Documents
 from replicator.aws.ledger import Ledger, Outcome
 from replicator.aws.registry import Registry
+from replicator.aws.slots import Slots
 from replicator.consumers import Consumers
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
@@ -94,6 +95,14 @@ class World:
             AttributeDefinitions=[{"AttributeName": "source_arn", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "source_arn", "KeyType": "HASH"}],
         )
+        spokes = f"spokes-{uuid.uuid4().hex[:8]}"
+        self.hub.client("dynamodb").create_table(
+            TableName=spokes,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "account", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "account", "KeyType": "HASH"}],
+        )
+        self.slots = Slots(self.hub, spokes)
         bucket = f"hub-{uuid.uuid4().hex[:12]}"
         self.hub.client("s3").create_bucket(Bucket=bucket)
         self.ledger = Ledger(self.hub, self.table)
@@ -194,7 +203,9 @@ class Runner:
         """Run an execution to its end, giving the answer of every step; register may die at a call."""
         world, arn = self.world, ModelPackageArn.parse(self.arn)
         for _ in range(5):
-            planning = Planning(self.policy, world.ledger, lambda: world.at_spoke, world.clock.tick)
+            planning = Planning(
+                self.policy, world.ledger, world.slots, lambda: world.at_spoke, world.clock.tick
+            )
             plan = planning.run(arn, attempt)
             yield plan
             if plan.action is Action.REFUSE:
@@ -239,6 +250,7 @@ class Runner:
         return Registering(
             policy=self.policy,
             ledger=world.ledger,
+            slots=world.slots,
             spoke=world.at_spoke,
             hub=world.at_hub,
             groups=groups,

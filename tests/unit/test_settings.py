@@ -6,9 +6,12 @@ from replicator.settings import IntakeSettings
 GOOD = {
     "HUB_ACCOUNT": "999999999999",
     "LEDGER_TABLE": "ledger",
+    "SPOKES_TABLE": "spokes",
     "SPOKE_ACCOUNTS": "111111111111, 222222222222",
     "STATE_MACHINE_ARN": "arn",
+    "INTAKE_QUEUE_URL": "https://queue",
     "DEAD_LETTER_QUEUE_URL": "https://queue",
+    "RUNS_PER_SPOKE": "25",
     "PATH": "/bin",
 }
 
@@ -28,6 +31,7 @@ def test_no_accounts_means_the_organization_admits() -> None:
         ({"HUB_ACCOUNT": "1"}, "HUB_ACCOUNT"),
         ({"LEDGER_TABLE": ""}, "LEDGER_TABLE"),
         ({"SPOKE_ACCOUNTS": "x"}, "SPOKE_ACCOUNTS"),
+        ({"RUNS_PER_SPOKE": "0"}, "RUNS_PER_SPOKE"),
     ],
 )
 def test_a_wrong_variable_is_named(changes: dict[str, str], named: str) -> None:

@@ -6,7 +6,11 @@ lets go of the item only if it still is that, else it goes round again. Without 
 lands during a run is lost; without single flight two runs race.
 
 An event about a change that is older than the last reading of the source (``read_at``) is not counted: that
-reading has seen it. So duplicates and stale replays cost one call. A failed item counts every event.
+reading has seen it. So duplicates and stale replays cost few calls. A failed item counts every event.
+
+An item is ``unsettled`` while it runs, and after a failure until its dead letter is sent: fail, send, settle.
+Whatever dies in between leaves an item that the sweep finds by that attribute. The sweep takes an item from an
+execution that is gone by its attempt, whatever is wanted: what came meanwhile is looked at by the redrive.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from replicator.errors import ErrorCode, PermanentError
 from replicator.mirror import Written
 from replicator.plan import Known
 
@@ -31,6 +36,9 @@ class State(StrEnum):
     RUNNING = "RUNNING"
     FAILED = "FAILED"
 
+
+SCHEMA = 1
+"""Of the items that this release writes. It leaves items of a higher one alone."""
 
 # The times in events have whole seconds, and the clocks of two services differ a little.
 _EVENT_RESOLUTION = timedelta(seconds=1.5)
@@ -84,6 +92,10 @@ class Entry:
     written: Written = field(default_factory=Written)
     code: str | None = None
     """Of the last error."""
+    reason: str | None = None
+    """Of the last error: what happened, and what to do."""
+    unsettled: bool = False
+    """Whether it is running, or failed and its dead letter may not have been sent."""
 
     def has_seen(self, after: str | None) -> bool:
         """Tell whether the mirror comes from a reading after a change; ``after`` is from `seen_after`.
@@ -94,6 +106,10 @@ class Entry:
             return False
         return self.read_at >= after
 
+    def wants_run(self, after: str | None) -> bool:
+        """Tell whether an event about a change starts a run, and is not only counted or let go."""
+        return self.state is State.FAILED or (self.state is State.IDLE and not self.has_seen(after))
+
     @property
     def known(self) -> Known | None:
         """What planning needs of a mirror."""
@@ -103,11 +119,21 @@ class Entry:
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Entry:
-        """Read a DynamoDB item, deserialized. A member of another release is ignored."""
-        approval = item.get("source_approval")
+        """Read a DynamoDB item, deserialized. A member of another release is ignored.
+
+        Raises `PermanentError` (``LEDGER_VERSION``) for an item that only a newer release understands.
+        """
+        approval, state = item.get("source_approval"), item.get("state", State.IDLE)
+        schema = int(item.get("schema", SCHEMA))
+        if schema > SCHEMA or state not in set(State):
+            raise PermanentError(
+                ErrorCode.LEDGER_VERSION,
+                f"the ledger's item of {item['source_arn']} was written by a newer release: it has schema {schema} and "
+                f"state {state}, and this release knows schema {SCHEMA}. Deploy the newer release, then redrive.",
+            )
         return cls(
             source_arn=item["source_arn"],
-            state=State(item.get("state", State.IDLE)),
+            state=State(state),
             wanted=int(item.get("wanted", 0)),
             seen=int(item.get("seen", 0)),
             read_at=item.get("read_at"),
@@ -122,6 +148,8 @@ class Entry:
             locations=item.get("locations", {}),
             written=Written(approval, item.get("written", {})),
             code=item.get("code"),
+            reason=item.get("reason"),
+            unsettled="unsettled" in item,
         )
 
 

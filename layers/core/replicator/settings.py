@@ -71,6 +71,8 @@ class LedgerSettings(Settings):
     """For the functions that keep the ledger."""
 
     ledger_table: Text
+    spokes_table: Text
+    """Holds which versions of each spoke have a slot."""
 
 
 class SpokeSettings(Settings):
@@ -124,7 +126,10 @@ class IntakeSettings(LedgerSettings):
     spoke_accounts: Accounts
     """Empty when the organization is what admits a spoke."""
     state_machine_arn: Text
+    intake_queue_url: Text
     dead_letter_queue_url: Text
+    runs_per_spoke: Annotated[int, Field(ge=1)]
+    """How many runs of one spoke may be in flight."""
 
 
 class PlanSettings(PolicySettings):
@@ -177,6 +182,15 @@ class RecordFailureSettings(LedgerSettings):
 
     event_bus_name: Text
     dead_letter_queue_url: Text
+
+
+class SweepSettings(LedgerSettings):
+    """For ``sweep``."""
+
+    event_bus_name: Text
+    dead_letter_queue_url: Text
+    hub_bucket: Text
+    state_machine_arn: Text
 
 
 class RedriveSettings(Settings):

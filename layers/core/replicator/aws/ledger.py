@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 from replicator.aws.failures import translated
 from replicator.aws.sessions import client_config
 from replicator.errors import ErrorCode, PermanentError, RetryableError
-from replicator.ledger import Entry, State, SupersededError, instant
+from replicator.identifiers import ModelPackageArn
+from replicator.ledger import SCHEMA, Entry, State, SupersededError, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from replicator.mirror import Written
 
 _CLAIM_TRIES = 5
+UNSETTLED = "unsettled"
+"""The attribute, and the sparse index of the items that have it."""
 _NEVER = "9999"  # later than every time: an event of unknown age has been seen by no reading
 
 
@@ -83,8 +86,8 @@ class Ledger:
         for _ in range(_CLAIM_TRIES):
             claimed, old = self._update(
                 source_arn,
-                "SET #state = :running, event = :event, claimed_at = :now ADD wanted :one, attempt :one "
-                "REMOVE execution_arn",
+                "SET #state = :running, event = :event, claimed_at = :now, unsettled = :account, "
+                "#schema = :schema ADD wanted :one, attempt :one REMOVE execution_arn, read_at",
                 "attribute_not_exists(#state) OR #state = :failed OR "
                 "(#state = :idle AND (attribute_not_exists(hub_arn) OR attribute_not_exists(read_at) "
                 "OR read_at < :after))",
@@ -94,6 +97,7 @@ class Ledger:
                     ":idle": State.IDLE,
                     ":event": event,
                     ":now": instant(now),
+                    ":account": ModelPackageArn.parse(source_arn).account,
                     ":one": 1,
                     ":after": after or _NEVER,
                 },
@@ -137,7 +141,7 @@ class Ledger:
         """
         entry, _ = self._update(
             source_arn,
-            "ADD attempt :one",
+            "ADD attempt :one REMOVE read_at",
             "attempt = :attempt AND #state = :running AND attribute_not_exists(execution_arn)",
             {":attempt": attempt, ":running": State.RUNNING, ":one": 1},
         )
@@ -190,13 +194,14 @@ class Ledger:
         return self._let_go(
             source_arn,
             attempt,
-            "SET #state = :to, finished_at = :now REMOVE code, reason",
+            "SET #state = :to, finished_at = :now REMOVE code, reason, unsettled",
             {":to": State.IDLE, ":now": instant(now)},
         )
 
     def fail(self, source_arn: str, attempt: int, code: str, reason: str, now: datetime) -> bool:
         """Let go of the item as failed; False when an event came meanwhile. May be repeated.
 
+        It stays unsettled: the dead letter is still to be sent, and `settle` to be called after that.
         The event then counts as seen: a run that fails before it can read the source fails for good the next
         time, instead of going round for ever.
         """
@@ -209,6 +214,56 @@ class Ledger:
         if not over:
             self._held(source_arn, attempt, "SET seen = wanted", {})
         return over
+
+    def abandon(
+        self, source_arn: str, attempt: int, code: str, reason: str, now: datetime, *, started: bool
+    ) -> Entry | None:
+        """Fail an item whose execution is gone, and give it; None when it is not gone, or not this attempt's, any more.
+
+        Whatever is wanted: nobody is there to go round again, and the dead letter has it looked at anew.
+
+        Parameters
+        ----------
+        started
+            Whether the attempt had an execution, which is over. One that had none may get it this very moment. So
+            then it is taken only before its first round; a round that comes later finds that it lost the item.
+        """
+        entry, _ = self._update(
+            source_arn,
+            "SET #state = :failed, finished_at = :now, code = :code, reason = :reason",
+            "attempt = :attempt AND #state = :running"
+            + ("" if started else " AND attribute_not_exists(read_at)"),
+            {
+                ":attempt": attempt,
+                ":running": State.RUNNING,
+                ":failed": State.FAILED,
+                ":now": instant(now),
+                ":code": code,
+                ":reason": reason,
+            },
+        )
+        return entry
+
+    def settle(self, source_arn: str, attempt: int) -> None:
+        """Note that the dead letter of a failed attempt was sent. An item at another attempt stays as it is."""
+        self._update(
+            source_arn,
+            "REMOVE unsettled",
+            "attempt = :attempt AND #state = :failed",
+            {":attempt": attempt, ":failed": State.FAILED},
+        )
+
+    def unsettled(self) -> Iterator[str]:
+        """List the items that are running, or failed without a dead letter, page by page.
+
+        The index follows the table a moment later, so each is to be read before anything is made of it.
+        """
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table, IndexName=UNSETTLED, ProjectionExpression="source_arn"
+        )
+        with _translated(f"listing the unsettled items of {self._table}"):
+            for page in pages:
+                yield from (item["source_arn"]["S"] for item in page["Items"])
 
     def _let_go(self, source_arn: str, attempt: int, expression: str, values: dict[str, Any]) -> bool:
         running = {":running": State.RUNNING, ":attempt": attempt}
@@ -233,7 +288,10 @@ class Ledger:
     def _update(
         self, source_arn: str, expression: str, condition: str, values: Mapping[str, Any]
     ) -> tuple[Entry | None, Entry | None]:
-        """Write under a condition; give the new item, or None and the item for which it does not hold."""
+        """Write under a condition; give the new item, or None and the item for which it does not hold.
+
+        Raises `PermanentError` (``LEDGER_VERSION``) for an item of a newer release.
+        """
         serialize = TypeSerializer().serialize
         try:
             with _translated(f"writing the ledger's item of {source_arn}"):
@@ -241,13 +299,15 @@ class Ledger:
                     TableName=self._table,
                     Key={"source_arn": {"S": source_arn}},
                     UpdateExpression=expression,
-                    ConditionExpression=condition,
+                    # Whatever the item holds, one of a newer release is left alone.
+                    ConditionExpression=f"(attribute_not_exists(#schema) OR #schema <= :schema) AND ({condition})",
                     ExpressionAttributeValues={
-                        key: serialize(str(v) if isinstance(v, State) else v) for key, v in values.items()
+                        key: serialize(str(v) if isinstance(v, State) else v)
+                        for key, v in {**values, ":schema": SCHEMA}.items()
                     },
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    ExpressionAttributeNames={"#state": "state"},  # a reserved word
+                    ExpressionAttributeNames={"#state": "state", "#schema": "schema"},  # reserved words
                 )
         except PermanentError as error:
             refused = error.__cause__

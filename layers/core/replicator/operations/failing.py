@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from replicator.errors import ErrorCode, read_coded
+from replicator.errors import ErrorCode, PermanentError, read_coded
 from replicator.events import ModelPackageEvent, ReplicationDetail
 from replicator.identifiers import ModelPackageArn
 from replicator.ledger import SupersededError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from replicator.aws.bus import Bus
     from replicator.aws.ledger import Ledger
+    from replicator.aws.slots import Slots
+    from replicator.ledger import Entry
 
 
 class FailureRequest(Frozen):
@@ -68,45 +70,80 @@ def _look_again(source_arn: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """What a failed attempt leaves for others to know: dead letter, event; then the item is settled.
+
+    In this order, and every part may be repeated: what dies in between leaves an unsettled item, and the sweep does
+    it again. A dead letter that is sent twice does no harm.
+    """
+
+    ledger: Ledger
+    slots: Slots
+    sqs: SQSClient
+    bus: Bus
+    dead_letter_queue_url: str
+
+    def run(self, entry: Entry, code: ErrorCode, reason: str, now: datetime, status: str = "Failed") -> None:
+        """End an attempt that the ledger has as failed.
+
+        Parameters
+        ----------
+        entry
+            The item as it is now; its attempt is the one that ends.
+        status
+            For the event: ``Failed`` or ``Refused``.
+        """
+        self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)
+        detail = ReplicationDetail(
+            status=status, source_arn=entry.source_arn, hub_arn=entry.hub_arn, code=code, reason=reason
+        )
+        self.bus.publish(detail, now)
+        self.slots.release(entry.source_arn)
+        self.ledger.settle(entry.source_arn, entry.attempt)
+
+    def send(
+        self, source_arn: str, event: str | None, code: ErrorCode, reason: str, now: datetime, attempt: int
+    ) -> None:
+        """Send the dead letter of an attempt; without its event, one that asks for a look at the version."""
+        dead_letters.send(
+            self.sqs,
+            self.dead_letter_queue_url,
+            event or _look_again(source_arn),
+            code=code,
+            reason=reason,
+            source_arn=source_arn,
+            now=now,
+            attempt=attempt,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Failing:
     """Ends failed runs."""
 
     ledger: Ledger
-    sqs: SQSClient
-    bus: Bus
-    dead_letter_queue_url: str
+    ending: Ending
 
     def run(self, request: FailureRequest, now: datetime) -> FailureAnswer:
         """End a run. May be repeated."""
         code, reason = read_failure(request)
         try:
             over = self.ledger.fail(request.source_arn, request.attempt, code, reason, now)
+            entry = self.ledger.get(request.source_arn) if over else None
         except SupersededError:
             return FailureAnswer(again=False, status="Superseded", code=code, reason=reason)
+        except PermanentError as error:
+            if error.code is not ErrorCode.LEDGER_VERSION:
+                raise
+            # The item is not ours to write any more, but its letter must not get lost.
+            self.ending.send(request.source_arn, None, error.code, error.message, now, request.attempt)
+            return FailureAnswer(again=False, status="Failed", code=error.code, reason=error.message)
         if not over:
             return FailureAnswer(again=True, status="Again", code=code, reason=reason)
-        entry = self.ledger.get(request.source_arn)
-        body = entry.event if entry and entry.event else _look_again(request.source_arn)
-        dead_letters.send(
-            self.sqs,
-            self.dead_letter_queue_url,
-            body,
-            code=code,
-            reason=reason,
-            source_arn=request.source_arn,
-            now=now,
-            attempt=request.attempt,
-        )
+        if entry is None or entry.attempt != request.attempt:
+            # Another attempt has begun since, and answers for the version.
+            return FailureAnswer(again=False, status="Superseded", code=code, reason=reason)
         refused = request.plan is not None and request.plan.action is Action.REFUSE
         status: Literal["Failed", "Refused"] = "Refused" if refused else "Failed"
-        self.bus.publish(
-            ReplicationDetail(
-                status=status,
-                source_arn=request.source_arn,
-                hub_arn=entry.hub_arn if entry else None,
-                code=code,
-                reason=reason,
-            ),
-            now,
-        )
+        self.ending.run(entry, code, reason, now, status)
         return FailureAnswer(again=False, status=status, code=code, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent, admit
 from replicator.ledger import execution_name, seen_after
 from replicator.operations import dead_letters
+from replicator.policy import REJECTED
 from replicator.steps import RunInput
 
 if TYPE_CHECKING:
@@ -22,7 +24,14 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
     from replicator.aws.ledger import Ledger
+    from replicator.aws.slots import Slots
     from replicator.settings import IntakeSettings
+
+DEFERRED = "deferred"
+"""Message attribute: how often an event has been put off because its spoke had no slot left."""
+_FIRST_DELAY = 10
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, DelaySeconds
+_LONGEST_DELAY = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +41,21 @@ class Taken:
     source_arn: str | None
     outcome: str
     """``started``; ``counted``: a run is on, and will go round again; ``seen``: the source was read after the
-    change that the event is about; or ``rejected``."""
+    change that the event is about; ``deferred``: its spoke has as many runs as it may have, so it comes again; or
+    ``rejected``."""
     code: ErrorCode | None = None
     reason: str | None = None
+
+
+def longest_delay(deferred: int) -> int:
+    """Give the seconds that an event waits at most when it is put off once more.
+
+    Parameters
+    ----------
+    deferred
+        How often it was put off before.
+    """
+    return int(min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(deferred, 10)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +65,20 @@ class Intake:
     settings: IntakeSettings
     region: str
     ledger: Ledger
+    slots: Slots
     sqs: SQSClient
     states: SFNClient
 
-    def take(self, body: str, now: datetime) -> Taken:
+    def take(self, body: str, now: datetime, deferred: int = 0) -> Taken:
         """Take one message in.
 
-        A message that can never be replicated goes to the dead-letter queue at once, with its reason. Raises
-        `RetryableError`, or what AWS raised, when the message has to come again.
+        A message that can never be replicated, or that trying again cannot help, goes to the dead-letter queue at
+        once, with its reason. Raises `RetryableError`, or what AWS raised, when the message has to come again.
+
+        Parameters
+        ----------
+        deferred
+            How often it was put off before.
         """
         source_arn = None
         try:
@@ -63,6 +90,10 @@ class Intake:
                 region=self.region,
                 spokes=self.settings.spoke_accounts,
             )
+            with translated(
+                f"taking in {source_arn}", denied=ErrorCode.HUB_ACCESS_DENIED, otherwise=ErrorCode.HUB_REFUSED
+            ):
+                return self._count(event, body, now, deferred)
         except PermanentError as error:
             dead_letters.send(
                 self.sqs,
@@ -74,26 +105,38 @@ class Intake:
                 now=now,
             )
             return Taken(source_arn, "rejected", error.code, error.message)
-        return self._start(event, now)
 
-    def _start(self, event: ModelPackageEvent, now: datetime) -> Taken:
-        source_arn = event.detail.arn
-        with translated(
-            f"taking in {source_arn}", denied=ErrorCode.HUB_ACCESS_DENIED, otherwise=ErrorCode.HUB_REFUSED
-        ):
-            after = seen_after(event.changed)
-            claim = self.ledger.claim(source_arn, event.to_message(), now, after)
-            if claim.outcome is not Outcome.CLAIMED:
-                return Taken(source_arn, claim.outcome.lower())
-            attempt: int | None = claim.entry.attempt
-            while attempt is not None:
-                execution = self._execution(source_arn, attempt)
-                if execution is not None:
-                    self.ledger.started(source_arn, attempt, execution)
-                    break
-                # It was started, is over, and nobody noted it: its name is used up.
-                attempt = self.ledger.restarted(source_arn, attempt)
+    def _count(self, event: ModelPackageEvent, body: str, now: datetime, deferred: int) -> Taken:
+        source_arn, after = event.detail.arn, seen_after(event.changed)
+        entry = self.ledger.get(source_arn)
+        asks = (entry is None or entry.wants_run(after)) and event.detail.approval_status != REJECTED
+        # A slot comes before the claim: one that nobody uses is found by the sweep, a claim that waits is not.
+        if asks and not self.slots.acquire(source_arn, self.settings.runs_per_spoke):
+            self._defer(body, deferred)
+            return Taken(source_arn, "deferred")
+        claim = self.ledger.claim(source_arn, event.to_message(), now, after)
+        if claim.outcome is not Outcome.CLAIMED:
+            return Taken(source_arn, claim.outcome.lower())
+        attempt: int | None = claim.entry.attempt
+        while attempt is not None:
+            execution = self._execution(source_arn, attempt)
+            if execution is not None:
+                self.ledger.started(source_arn, attempt, execution)
+                break
+            # It was started, is over, and nobody noted it: its name is used up.
+            attempt = self.ledger.restarted(source_arn, attempt)
         return Taken(source_arn, "started")
+
+    def _defer(self, body: str, deferred: int) -> None:
+        """Send the message again, for later: a message of its own, so that none of its receives is used up."""
+        longest = longest_delay(deferred)
+        self.sqs.send_message(
+            QueueUrl=self.settings.intake_queue_url,
+            MessageBody=body,
+            # Half of it by chance, so that those of one flood do not come back together.
+            DelaySeconds=random.randint(longest // 2, longest),  # noqa: S311  (no secret)
+            MessageAttributes={DEFERRED: {"DataType": "Number", "StringValue": str(deferred + 1)}},
+        )
 
     def _execution(self, source_arn: str, attempt: int) -> str | None:
         """Start the execution of an attempt and give its ARN; None when it is over already."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from replicator.aws.ledger import Ledger
     from replicator.aws.registry import Registry
+    from replicator.aws.slots import Slots
     from replicator.identifiers import ModelPackageArn
     from replicator.ledger import Entry
     from replicator.package import Description
@@ -28,6 +29,7 @@ class Planning:
 
     policy: Policy
     ledger: Ledger
+    slots: Slots
     spoke: Callable[[], Registry]
     """Called once the round is noted, because a spoke may not let us in."""
     now: Callable[[], datetime]
@@ -55,6 +57,8 @@ class Planning:
         again = False
         if found.action is Action.NOTHING:
             again = not self.ledger.finish(str(arn), attempt, self.now())
+            if not again:
+                self.slots.release(str(arn))
         return PlanAnswer(
             action=found.action,
             reason=found.reason,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from replicator.aws.documents import Documents
     from replicator.aws.ledger import Ledger
     from replicator.aws.registry import Registry
+    from replicator.aws.slots import Slots
     from replicator.ledger import Entry
     from replicator.mirror import Desired, Written
     from replicator.operations.grouping import Groups
@@ -53,6 +54,7 @@ class Registering:
 
     policy: Policy
     ledger: Ledger
+    slots: Slots
     spoke: Registry
     hub: Registry
     groups: Groups
@@ -88,8 +90,7 @@ class Registering:
         document = self.documents.get(key) or {}
         hub_arn = entry.hub_arn or self._find(arn, source, entry, document)
         if hub_arn is None and request.plan.action is Action.UPDATE:
-            over = self.ledger.finish(request.source_arn, request.attempt, self.now())
-            return RegisterAnswer(again=not over, status="NoMirror")
+            return RegisterAnswer(again=not self._finished(request), status="NoMirror")
         meant, last = read_intended(document), entry.written
         if hub_arn is None:
             status, change = "Mirrored", Update()
@@ -109,10 +110,16 @@ class Registering:
         after = written(want, mirror, last, [*change.drift, *change.held])
         self._applied(request, hub_arn, request.plan.fingerprint or "", locations, after, created(source))
         self._publish(status, arn, source, mirror, change, entry, request)
-        over = self.ledger.finish(request.source_arn, request.attempt, self.now())
+        over = self._finished(request)
         return RegisterAnswer(
             again=not over, status=status, hub_arn=hub_arn, lag_seconds=lag(entry, self.now())
         )
+
+    def _finished(self, request: RegisterRequest) -> bool:
+        over = self.ledger.finish(request.source_arn, request.attempt, self.now())
+        if over:
+            self.slots.release(request.source_arn)
+        return over
 
     def _applied(
         self,
