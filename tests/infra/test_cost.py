@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from replicator.counting import BY_CODE, Metric
 from replicator.errors import ErrorCode, PermanentError
 from replicator.steps import Action
 from tests.infra import machine as engine
@@ -81,3 +82,14 @@ def test_memory_and_times_are_those_of_the_template() -> None:
     assert f"| copy-image | {memory.pop('copy-image')} MB" in COST
     (others,) = set(memory.values())
     assert f"| the others | {others} MB" in COST
+
+
+def test_alarms_and_metrics_are_those_of_the_stacks() -> None:
+    for stack, pattern in (
+        (stacks.hub(), r"hub: (\d+) alarms over (\d+) metrics \(t\)"),
+        (stacks.spoke(), r"each spoke: (\d+) alarms over (\d+) metrics \(t\)"),
+    ):
+        alarms = stack.of_type("AWS::CloudWatch::Alarm").values()
+        looked_at = [sum("MetricStat" in each for each in its.get("Metrics", [])) or 1 for its in alarms]
+        assert listed(pattern) == [len(alarms), sum(looked_at)]
+    assert listed(r"custom metrics \| (\d+) \(t\), .* up to (\d+) \(t\) more") == [len(Metric), len(BY_CODE)]

@@ -128,8 +128,10 @@ def test_no_bucket_is_touched_unless_it_is_named() -> None:
     assert resources == [("arn:aws:s3:::mine/*",), ("arn:aws:s3:::mine",)]
 
 
-def test_the_alarm_tells_the_topic_when_there_is_one() -> None:
+@pytest.mark.parametrize("name", ["UndeliverableAlarm", "ForwardFailedAlarm"])
+def test_the_alarms_tell_the_topic_when_there_is_one(name: str) -> None:
     topic = "arn:aws:sns:eu-west-1:111111111111:alarms"
-    alarm = stacks.spoke(AlarmTopicArn=topic).of_type("AWS::CloudWatch::Alarm")["UndeliverableAlarm"]
-    assert alarm["AlarmActions"] == [topic]
-    assert "AlarmActions" not in stacks.spoke().of_type("AWS::CloudWatch::Alarm")["UndeliverableAlarm"]
+    alarm = stacks.spoke(AlarmTopicArn=topic).of_type("AWS::CloudWatch::Alarm")[name]
+    assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
+    silent = stacks.spoke().of_type("AWS::CloudWatch::Alarm")[name]
+    assert not {"AlarmActions", "OKActions"} & set(silent)

@@ -138,3 +138,13 @@ def test_what_intake_rejects_is_counted_by_code(hub: Hub, watch: Watch, fresh: C
         wait_for(lambda code=code: watch.since("EventsRejected", code), what=code)  # type: ignore[misc]
         assert watch.since("EventsRejected", code) == 1
     assert watch.since("EventsRejected") == 2
+
+
+def test_dashboard_and_alarms_are_deployed_with_the_hub(hub: Hub) -> None:
+    cloudwatch = hub.client("cloudwatch")
+    body = json.loads(cloudwatch.get_dashboard(DashboardName=hub.namespace)["DashboardBody"])
+    (shown,) = [each["properties"]["alarms"] for each in body["widgets"] if each["type"] == "alarm"]
+    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=hub.namespace)["MetricAlarms"]
+    assert {each["AlarmArn"] for each in alarms} == set(shown)
+    (queues,) = [each for each in body["widgets"] if each["properties"].get("title") == "Waiting messages"]
+    assert queues["properties"]["metrics"][0][3] == f"{hub.namespace}-intake"
