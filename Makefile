@@ -44,7 +44,7 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-redrive: setup ## Send dead letters of a deployed hub back: make redrive CODE=SOURCE_OBJECT_MISSING
+redrive: setup ## List dead letters of a deployed hub (ARGS=--dry-run), send them back: make redrive CODE=SOURCE_OBJECT_MISSING
 	@$(BIN)/python -m tools.redrive $(if $(CODE),--code $(CODE)) $(if $(ACCOUNT),--account $(ACCOUNT)) $(ARGS)
 
 lock: ## Pin the requirements again (needs uv)

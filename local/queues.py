@@ -1,7 +1,7 @@
 """SQS as documented where moto is not: event source mappings, safe receiving, moving messages back.
 
 moto keeps the queues. Its own delivery to functions, synchronous and one message at a time, is switched off;
-each mapping has a poller instead. `moves` adds the message move tasks.
+each mapping has a poller instead. `messages` receives and deletes, `moves` adds the message move tasks.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from moto.awslambda_simple.models import lambda_simple_backends
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
-from local import moves
+from local import messages, moves
 from local.pollers import Poller
 
 if TYPE_CHECKING:
     from local.server import LocalAws
 
 _original_receive = SQSBackend.receive_message
+_original_change_visibility = SQSBackend.change_message_visibility
 _original_delete = Queue.delete_message
 _STEP = 0.05  # seconds between two looks at an empty queue, and at the list of mappings
 
@@ -40,6 +41,7 @@ class Queues:
         nothing = property(lambda queue: {}, lambda queue, value: None)
         self._aws.patch(Queue, "lambda_event_source_mappings", nothing)
         self._aws.patch(SQSBackend, "receive_message", _receive)
+        self._aws.patch(SQSBackend, "change_message_visibility", _change_visibility)
         self._aws.patch(Queue, "delete_message", _delete)
         moves.install(self._aws)
         self._running.set()
@@ -111,18 +113,20 @@ def _receive(
     visibility_timeout: int,
     message_attribute_names: list[str] | None = None,
 ) -> list[Message]:
-    """Receive as moto does, but no message twice at once, and remember where a dead letter came from."""
+    """Receive, but no message twice at once, and remember where a dead letter came from."""
     queue = backend.get_queue(queue_name)
     until = time.monotonic() + float(wait_seconds_timeout or 0)
+    names = message_attribute_names or []
     while True:
         with queue._messages_lock:
             _move_dead_letters(queue)
-            found: list[Message] = _original_receive(
-                backend, queue_name, count, 0, visibility_timeout, message_attribute_names
-            )
+            if queue.fifo_queue:
+                found = _original_receive(backend, queue_name, count, 0, visibility_timeout, names)
+            else:
+                found = messages.receive(queue, count, visibility_timeout, names)
         left = until - time.monotonic()
         if found or left <= 0:
-            return found
+            return list(found)
         with queue._messages_lock:
             queue._messages_lock.wait(min(left, _STEP * 4))
 
@@ -136,7 +140,7 @@ def _move_dead_letters(queue: Queue) -> None:
     if queue.dead_letter_queue is None or not queue.redrive_policy:
         return
     limit = int(queue.redrive_policy["maxReceiveCount"])
-    for message in [m for m in queue.messages if m.approximate_receive_count >= limit]:
+    for message in [m for m in messages.waiting(queue) if m.approximate_receive_count >= limit]:
         queue._messages.remove(message)
         queue.pending_messages.discard(message)
         moves.came_from(message, queue.queue_arn)
@@ -144,6 +148,16 @@ def _move_dead_letters(queue: Queue) -> None:
 
 
 def _delete(queue: Queue, receipt_handle: str) -> None:
-    """Delete as moto does, but without losing what is sent meanwhile."""
+    """Delete without losing what is sent meanwhile."""
     with queue._messages_lock:
-        _original_delete(queue, receipt_handle)
+        (_original_delete if queue.fifo_queue else messages.delete)(queue, receipt_handle)
+
+
+def _change_visibility(
+    backend: SQSBackend, queue_name: str, receipt_handle: str, visibility_timeout: int
+) -> None:
+    queue = backend.get_queue(queue_name)
+    if queue.fifo_queue:
+        _original_change_visibility(backend, queue_name, receipt_handle, visibility_timeout)
+    else:
+        messages.change_visibility(queue, receipt_handle, int(visibility_timeout))

@@ -1,4 +1,4 @@
-"""Sends dead letters back to the intake queue: all, or by code, spoke or model package."""
+"""Lists dead letters and sends them back to the intake queue: all, or by code, spoke or model package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicator.aws.sessions import client_config, new_session
 from replicator.observability import logger
-from replicator.operations.dead_letters import Redrive, RedriveRequest
+from replicator.operations.redriving import Redrive, RedriveRequest
 from replicator.settings import RedriveSettings
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer with `RedriveAnswer` for a `RedriveRequest`, see `replicator.operations.dead_letters`."""
+    """Answer with `RedriveAnswer` for a `RedriveRequest`, see `replicator.operations.redriving`."""
     settings = RedriveSettings.from_environment(os.environ)
     redrive = Redrive(
         sqs=new_session().client("sqs", config=client_config()),
@@ -29,5 +29,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         datetime.now(UTC),
         lambda: context.get_remaining_time_in_millis() / 1000,
     )
-    logger.info("redriven", redriven=answer.redriven, kept=answer.kept)
+    logger.info("redriven", **answer.model_dump(mode="json", exclude={"letters"}))
+    for letter in answer.letters:
+        if letter.deleted:
+            logger.warning("deleted", letter=letter.model_dump(mode="json"))
     return answer.model_dump(mode="json")

@@ -7,6 +7,8 @@ Where an action has no resource type there, only ``"Resource": "*"`` grants it.
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -64,7 +66,8 @@ _BATCHED = {
 
 
 def _sqs(call: Call, own: str) -> Needed:
-    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html and, for the tasks,
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dlq-redrive.html
     if call.operation == "ListQueues":
         return [_on(call, "*")]
     if call.operation == "StartMessageMoveTask":
@@ -72,8 +75,13 @@ def _sqs(call: Call, own: str) -> Needed:
         names = ("StartMessageMoveTask", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
         moved = [_on(call, destination, "SendMessage")] if destination else []
         return [_on(call, source, name) for name in names] + moved
-    if call.operation in ("CancelMessageMoveTask", "ListMessageMoveTasks"):
-        return [_on(call, call.params.get("SourceArn", "*"))]
+    if call.operation == "ListMessageMoveTasks":
+        source = call.params.get("SourceArn", "*")
+        return [_on(call, source, name) for name in (call.operation, "GetQueueAttributes")]
+    if call.operation == "CancelMessageMoveTask":
+        source = moved_from(call.params.get("TaskHandle", ""))
+        names = (call.operation, "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+        return [_on(call, source, name) for name in names]
     if "QueueUrl" in call.params:
         account, _, name = urlsplit(call.params["QueueUrl"]).path.strip("/").rpartition("/")
         queue = call.arn(account if account.isdigit() else own, name)
@@ -82,6 +90,14 @@ def _sqs(call: Call, own: str) -> Needed:
     else:
         return None
     return [_on(call, queue, _BATCHED.get(call.operation))]
+
+
+def moved_from(task_handle: str) -> str:
+    """Give the ARN of the queue that the handle of a message move task names: base64 of JSON. Else ``*``."""
+    try:
+        return str(json.loads(base64.b64decode(task_handle, validate=True))["sourceArn"])
+    except (ValueError, KeyError, TypeError):
+        return "*"
 
 
 _TRANSACTED = {

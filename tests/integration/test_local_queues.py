@@ -7,7 +7,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.integration.conftest import make_function, receive_all, wait_for
 
@@ -195,39 +194,3 @@ def test_receivers_side_by_side_do_not_get_the_same_message(
     for thread in threads:
         thread.join()
     assert sorted(map(int, got)) == list(range(40))
-
-
-class TestMovingBack:
-    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html"""
-
-    def dead_letter(self, fed: Fed) -> str:
-        """Make one message a dead letter, without the function; give its id."""
-        fed.send("stuck")
-        for _ in range(2):
-            (message,) = fed.sqs.receive_message(QueueUrl=fed.url)["Messages"]
-            fed.sqs.change_message_visibility(
-                QueueUrl=fed.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-            )
-        assert "Messages" not in fed.sqs.receive_message(QueueUrl=fed.url)
-        return str(message["MessageId"])
-
-    def test_to_where_it_came_from(self, fed: Fed) -> None:
-        old = self.dead_letter(fed)
-        fed.sqs.start_message_move_task(SourceArn=fed.dead_arn)
-        (task,) = fed.sqs.list_message_move_tasks(SourceArn=fed.dead_arn)["Results"]
-        assert task["Status"] == "COMPLETED"
-        assert task["ApproximateNumberOfMessagesMoved"] == 1
-        (message,) = receive_all(fed.aws, ACCOUNT, fed.url)
-        assert message["Body"] == "stuck"
-        assert message["MessageId"] != old
-        assert message["Attributes"]["ApproximateReceiveCount"] == "1"
-
-    def test_to_another_queue(self, fed: Fed, fresh: Callable[[str], str]) -> None:
-        self.dead_letter(fed)
-        other = fed.sqs.create_queue(QueueName=fresh("other"))["QueueUrl"]
-        fed.sqs.start_message_move_task(SourceArn=fed.dead_arn, DestinationArn=fed.arn(other))
-        assert [m["Body"] for m in receive_all(fed.aws, ACCOUNT, other)] == ["stuck"]
-
-    def test_only_from_a_dead_letter_queue(self, fed: Fed) -> None:
-        with pytest.raises(ClientError, match="must be configured as a Dead Letter Queue"):
-            fed.sqs.start_message_move_task(SourceArn=fed.arn(fed.url))

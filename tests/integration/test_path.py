@@ -263,13 +263,3 @@ def test_the_loss_of_an_item_loses_no_version(hub: Hub, scientist: DataScientist
     hub.send(json.dumps(scientist.event(arn)))
     assert hub.mirror(arn)["ModelPackageArn"] == first
     assert int(hub.entry(arn)["attempt"]) == 2
-
-
-def test_a_redrive_does_not_chase_what_fails_again_at_once(hub: Hub, scientist: DataScientist) -> None:
-    bodies = [f"not json {scientist.group} {i}" for i in range(12)]
-    for i in (0, 6):
-        hub.send(*bodies[i : i + 6])
-    for body in bodies:
-        assert hub.code_of(body) == "MALFORMED_EVENT"
-    answer = hub.redrive(code="MALFORMED_EVENT")
-    assert 12 <= answer["redriven"] < 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import pytest
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent, admit
-from replicator.operations.dead_letters import RedriveRequest
 from replicator.operations.failing import FailureRequest, read_failure
+from replicator.operations.redriving import RedriveRequest
 from replicator.steps import Action, CopyRequest, RegisterRequest, RunInput
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def test_every_sample_of_record_failure_is_tried_here() -> None:
         ("all", RedriveRequest()),
         ("by-code", RedriveRequest(code=ErrorCode.SOURCE_OBJECT_MISSING)),
         ("dry-run", RedriveRequest(dry_run=True)),
+        ("delete", RedriveRequest(message_id="0a1b2c3d-0000-4000-8000-000000000000", delete=True)),
+        ("further", RedriveRequest(began=datetime(2026, 1, 1, tzinfo=UTC), limit=2000)),
     ],
 )
 def test_redrive(name: str, request_: RedriveRequest) -> None:

@@ -204,34 +204,40 @@ def empty_update_is_silent(world: World) -> str:
 
 @check(
     "native-redrive",
-    "StartMessageMoveTask moves a message that was sent straight to the dead-letter queue, to a queue that it names.",
-    source="https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html",
-    relies="README.md (the console's redrive button)",
+    "A message that was sent straight to the dead-letter queue moves to a queue that StartMessageMoveTask names, "
+    "with its attributes; without a name the task fails with CouldNotDetermineMessageSource.",
+    source="https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dlq-redrive.html",
+    relies="docs/runbook.md (the console's redrive button)",
     makes="2 queues in the hub",
 )
 def native_redrive(world: World) -> str:
-    """Send to the dead-letter queue, move; without a destination too, and tell."""
+    """Send to the dead-letter queue, move it without a destination, then with one."""
     dead_url, dead_arn = world.queue(world.hub, "dead")
     policy = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 1})
     url, arn = world.queue(world.hub, "work", RedrivePolicy=policy)
     sqs = world.hub.client("sqs")
-    sqs.send_message(QueueUrl=dead_url, MessageBody="first")
-    sqs.start_message_move_task(SourceArn=dead_arn)
-    finished = ("COMPLETED", "FAILED", "CANCELLED")
+    code = {"code": {"DataType": "String", "StringValue": "THROTTLED"}}
+    sqs.send_message(QueueUrl=dead_url, MessageBody="ours", MessageAttributes=code)
 
-    def task() -> dict[str, Any] | None:
-        last = sqs.list_message_move_tasks(SourceArn=dead_arn)["Results"][0]
-        return dict(last) if last["Status"] in finished else None
+    def moved(**more: str) -> dict[str, Any]:
+        sqs.start_message_move_task(SourceArn=dead_arn, **more)
 
-    alone = world.until(task, "end of the first move task")
-    world.receive(world.hub, url)
-    sqs.send_message(QueueUrl=dead_url, MessageBody="second")
-    sqs.start_message_move_task(SourceArn=dead_arn, DestinationArn=arn)
-    found = world.until(
-        lambda: [m["Body"] for m in world.receive(world.hub, url) if m["Body"] == "second"], "moved message"
-    )
+        def over() -> dict[str, Any] | None:
+            last = sqs.list_message_move_tasks(SourceArn=dead_arn)["Results"][0]
+            return dict(last) if last["Status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
+
+        return world.until(over, "end of the move task")
+
+    alone, named = moved(), moved(DestinationArn=arn)
+    found = world.until(lambda: world.receive(world.hub, url), "moved message")
+    attributes = [list(message.get("MessageAttributes", {})) for message in found]
     without = f"{alone['Status']} {alone.get('FailureReason', '')}".strip()
-    return expect(found == ["second"], f"named: moved; not named: {without}")
+    return expect(
+        [m["Body"] for m in found] == ["ours"]
+        and attributes == [["code"]]
+        and without == "FAILED CouldNotDetermineMessageSource",
+        f"named: {named['Status']}, attributes {attributes}; not named: {without}",
+    )
 
 
 CHECKS: tuple[Check, ...] = (

@@ -241,7 +241,9 @@ class World:
         """Take what is in a queue."""
         sqs = side.client("sqs")
         wait = 1 if self.patience > 20 else 0
-        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
+        answer = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait, MessageAttributeNames=["All"]
+        )
         for message in answer.get("Messages", []):
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return list(answer.get("Messages", []))

@@ -1,26 +1,29 @@
-"""Messages in the dead-letter queue: written with their reason, and sent back."""
+"""Messages in the dead-letter queue: written with their reason, and read again whoever wrote them."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replicator.aws.failures import translated
-from replicator.errors import ErrorCode
-from replicator.model import Strict
+from replicator.errors import ErrorCode, PermanentError
+from replicator.events import ModelPackageEvent
+from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, MessageTypeDef
 
+INTAKE_FAILED = "INTAKE_FAILED"
+"""Code of a letter that SQS moved, because intake gave it back six times. It has no reason of ours."""
+UNKNOWN = "UNKNOWN"
+"""Code of a letter that says nothing: of an older release, or of somebody's own making."""
+
 _REASON_MAX = 1024
-# Long enough to go through the whole queue before a message that stays is seen again.
-_SCAN_SECONDS = 300
-_EMPTY_RECEIVES = 2
+_CODE_MAX = 64
+_ARN_MAX = 256
 
 
 def send(
@@ -63,142 +66,111 @@ def send(
         sqs.send_message(QueueUrl=queue_url, MessageBody=body, MessageAttributes=typed)
 
 
-class RedriveRequest(Strict):
-    """Which messages to send back; without any choice, all."""
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a message in the dead-letter queue says.
 
-    code: str | None = None
-    """Only those with this error code; ``UNKNOWN`` for those without one."""
-    account: str | None = None
-    """Only those of this spoke."""
-    source_arn: str | None = None
-    """Only those of this model package."""
-    limit: int = 10_000
-    dry_run: bool = False
-    """List, and send nothing."""
+    Parameters
+    ----------
+    code, reason
+        What happened and what to do; `INTAKE_FAILED` and `UNKNOWN` when nobody said.
+    source_arn
+        The model package, as far as the message names one.
+    account
+        Whose event it is, as far as the message says.
+    sent
+        When SQS took the message in. One that SQS moved keeps the time at which it reached the intake queue:
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+    """
 
-
-class DeadLetter(Strict):
-    """A message in the dead-letter queue, for people to read."""
-
+    message_id: str
+    receipt_handle: str
+    body: str
     code: str
     reason: str
     source_arn: str | None
-    age_seconds: int
-    redriven: bool
+    account: str | None
+    sent: datetime
 
+    @classmethod
+    def read(cls, message: MessageTypeDef) -> Letter:
+        """Read a message that was received with all its attributes, from whichever release it is.
 
-class RedriveAnswer(Strict):
-    """What a redrive did."""
-
-    redriven: int
-    kept: int
-    letters: list[DeadLetter]
-
-
-@dataclass(frozen=True, slots=True)
-class Redrive:
-    """Sends dead letters back to the intake queue.
-
-    Each message is sent before it is deleted, so a redrive that is killed half way loses none; what it
-    sent twice is harmless, because a run looks at the source and converges.
-    """
-
-    sqs: SQSClient
-    dead_letter_queue_url: str
-    intake_queue_url: str
-
-    def run(self, request: RedriveRequest, now: datetime, seconds_left: Any = None) -> RedriveAnswer:
-        """Go through the queue once.
-
-        Parameters
-        ----------
-        request
-            Which messages.
-        now
-            For their age.
-        seconds_left
-            Called before each batch; below 20 the redrive ends early, and a further one goes on.
+        Ours have ``code``, ``reason`` and ``source_arn``. What EventBridge could not deliver has attributes of
+        its own: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html. One that SQS moved
+        has none, but names the queue that it was moved from.
         """
-        letters: list[DeadLetter] = []
-        stay: list[MessageTypeDef] = []
-        for message in self._messages(seconds_left):
-            # One that came back during the scan has failed again; to send it again would go on for ever.
-            fresh = _sent(message) > now
-            wanted = (
-                not fresh and _matches(message, request) and sum(x.redriven for x in letters) < request.limit
-            )
-            redriven = wanted and not request.dry_run
-            if redriven:
-                self.sqs.send_message(QueueUrl=self.intake_queue_url, MessageBody=message["Body"])
-                self.sqs.delete_message(
-                    QueueUrl=self.dead_letter_queue_url, ReceiptHandle=message["ReceiptHandle"]
-                )
-            else:
-                stay.append(message)
-            letters.append(_letter(message, now, redriven=redriven))
-        for message in stay:
-            self.sqs.change_message_visibility(
-                QueueUrl=self.dead_letter_queue_url,
-                ReceiptHandle=message["ReceiptHandle"],
-                VisibilityTimeout=0,
-            )
-        return RedriveAnswer(redriven=sum(x.redriven for x in letters), kept=len(stay), letters=letters)
+        code, reason = _told(message)
+        source_arn, account = _about(message)
+        return cls(
+            message_id=message["MessageId"],
+            receipt_handle=message["ReceiptHandle"],
+            body=message["Body"],
+            code=code[:_CODE_MAX],
+            reason=reason[:_REASON_MAX],
+            source_arn=source_arn and source_arn[:_ARN_MAX],
+            account=account and account[:_CODE_MAX],
+            sent=datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC),
+        )
 
-    def _messages(self, seconds_left: Any) -> Iterator[MessageTypeDef]:
-        empty, seen = 0, set[str]()
-        while empty < _EMPTY_RECEIVES and (seconds_left is None or seconds_left() > 20):
-            answer = self.sqs.receive_message(
-                QueueUrl=self.dead_letter_queue_url,
-                MaxNumberOfMessages=10,
-                VisibilityTimeout=_SCAN_SECONDS,
-                WaitTimeSeconds=1,
-                MessageAttributeNames=["All"],
-                MessageSystemAttributeNames=["SentTimestamp"],
-            )
-            messages = [m for m in answer.get("Messages", []) if m["MessageId"] not in seen]
-            seen |= {m["MessageId"] for m in messages}
-            empty = 0 if messages else empty + 1
-            yield from messages
+    def body_again(self) -> str:
+        """Give the body to send to intake: as it is, or, when intake could not read it, a request to look.
+
+        Former releases wrote bodies that intake does not take. Where such a letter names a version, the same is
+        asked for in today's words; a run reads all it needs from the source.
+        """
+        try:
+            ModelPackageEvent.from_message(self.body)
+        except PermanentError as error:
+            if error.code is ErrorCode.MALFORMED_EVENT and self.source_arn:
+                return self._mended(self.source_arn)
+        return self.body
+
+    def _mended(self, source_arn: str) -> str:
+        try:
+            arn = ModelPackageArn.parse(source_arn)
+        except InvalidIdentifierError:
+            return self.body
+        # What one account says about another's package is not for us to put right.
+        return ModelPackageEvent.about(arn).to_message() if arn.account == self.account else self.body
+
+
+def _told(message: MessageTypeDef) -> tuple[str, str]:
+    if code := _attribute(message, "code"):
+        return code, _attribute(message, "reason") or ""
+    if code := _attribute(message, "ERROR_CODE"):
+        target, said = (
+            _attribute(message, "TARGET_ARN"),
+            _attribute(message, "ERROR_MESSAGE") or "no reason given",
+        )
+        return code, f"EventBridge could not deliver the event to {target or 'its target'}: {said}"
+    if origin := message["Attributes"].get("DeadLetterQueueSourceArn"):
+        return (
+            INTAKE_FAILED,
+            f"received from {origin} again and again, and never taken in. Look at intake's log.",
+        )
+    return UNKNOWN, "the message has no code: it is of another release, or somebody else sent it."
+
+
+def _about(message: MessageTypeDef) -> tuple[str | None, str | None]:
+    """Give the ARN and the account that a message names, in any form that a release of ours has written."""
+    found = _attribute(message, "source_arn")
+    account = None
+    try:
+        body = json.loads(message["Body"])
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict):
+        detail = body.get("detail")
+        named = [detail.get("ModelPackageArn") if isinstance(detail, dict) else None, body.get("source_arn")]
+        found = found or next((name for name in named if isinstance(name, str)), None)
+        account = body.get("account")
+    if not isinstance(account, str):
+        parts = (found or "").split(":")
+        account = parts[4] if len(parts) > 4 else None
+    return found, account
 
 
 def _attribute(message: MessageTypeDef, name: str) -> str | None:
     attribute = message.get("MessageAttributes", {}).get(name)
     return attribute.get("StringValue") if attribute else None
-
-
-def _source_arn(message: MessageTypeDef) -> str | None:
-    if given := _attribute(message, "source_arn"):
-        return given
-    try:
-        found = json.loads(message["Body"])["detail"]["ModelPackageArn"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, str) else None
-
-
-def _code(message: MessageTypeDef) -> str:
-    # What EventBridge could not deliver has its own attribute.
-    return _attribute(message, "code") or _attribute(message, "ERROR_CODE") or "UNKNOWN"
-
-
-def _matches(message: MessageTypeDef, request: RedriveRequest) -> bool:
-    source_arn = _source_arn(message)
-    return (
-        (request.code is None or request.code == _code(message))
-        and (request.source_arn is None or request.source_arn == source_arn)
-        and (request.account is None or f":{request.account}:" in (source_arn or ""))
-    )
-
-
-def _sent(message: MessageTypeDef) -> datetime:
-    return datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-
-
-def _letter(message: MessageTypeDef, now: datetime, *, redriven: bool) -> DeadLetter:
-    return DeadLetter(
-        code=_code(message),
-        reason=_attribute(message, "reason") or _attribute(message, "ERROR_MESSAGE") or "",
-        source_arn=_source_arn(message),
-        age_seconds=max(0, round((now - _sent(message)).total_seconds())),
-        redriven=redriven,
-    )

@@ -1,0 +1,143 @@
+"""docs/runbook.md is complete, and its commands can be pasted: all that they name is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import cache
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from replicator.errors import ErrorCode
+from tests.infra import messages, stacks
+from tests.infra.commands import Command, commands
+from tools import redrive
+
+TEXT = (stacks.ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+CODES = TEXT.partition("\n## Codes\n")[2].partition("\n## ")[0]
+SECTIONS = dict(re.findall(r"^### (\S+)\n(.*?)(?=^### |\Z)", CODES, re.MULTILINE | re.DOTALL))
+COMMANDS = commands(TEXT)
+PARSERS = {"redrive": redrive.parser}
+"""The tool behind each target of make whose ARGS the runbook gives."""
+EVERYWHERE = {"--query", "--output", "--region", "--profile"}
+"""Options of every command of the AWS CLI."""
+MODELS = {"s3api": "s3"}
+"""Services that the AWS CLI calls otherwise than the SDK."""
+NAME = re.compile(r"(?<![\w.-])(?:/aws/lambda/)?registry-replicator(?:-[\w-]+)?")
+
+
+def runs(program: str) -> list[Command]:
+    return [command for command in COMMANDS if command.program == program]
+
+
+@cache
+def names() -> set[str]:
+    """Give every name that the two stacks make, and the bucket's and roles' as the documents spell them."""
+    found = {"registry-replicator-ledger-restored"}  # which the runbook itself makes
+    for stack in (stacks.hub(), stacks.spoke()):
+        for resource in stack.resources.values():
+            for key, value in resource["Properties"].items():
+                if key.endswith("Name") and isinstance(value, str):
+                    found.add(value)
+    return found
+
+
+def test_each_code_has_one_section_and_nothing_else_has() -> None:
+    headings = re.findall(r"^### (\S+)$", CODES, re.MULTILINE)
+    assert sorted(headings) == sorted(ErrorCode.__members__)
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_each_code_says_how_it_looks_and_what_to_do(code: ErrorCode) -> None:
+    section = SECTIONS[code]
+    (quoted,) = re.findall(r"^> (.+)$", section, re.MULTILINE)
+    assert messages.says(code, quoted), f"{code} is never said so in the sources"
+    sends = [command for command in commands(section) if command.words[:2] == ["make", "redrive"]]
+    assert sends, "the last step is to redrive, or to delete the letter"
+    for command in sends:
+        assert command.variables.get("CODE") in (None, code)
+
+
+def test_a_sentence_that_nobody_says_would_be_noticed() -> None:
+    assert not messages.says(
+        "SOURCE_OBJECT_MISSING", "s3://models/churn is missing. Put it there, then redrive."
+    )
+    assert not messages.says("THROTTLED", "s3://m/churn is not there. Put it there, then redrive.")
+
+
+def test_every_alarm_has_a_section_and_every_section_an_alarm() -> None:
+    text = TEXT.partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    alarms = {
+        alarm["AlarmName"]
+        for stack in (stacks.hub(), stacks.spoke())
+        for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
+    }
+    assert set(re.findall(r"^### (\S+)$", text, re.MULTILINE)) == alarms
+
+
+def test_every_target_of_make_is_there_with_its_variables() -> None:
+    makefile = (stacks.ROOT / "Makefile").read_text(encoding="utf-8")
+    assert len(runs("make")) > 40
+    for command in runs("make"):
+        recipe = re.search(rf"^{command.words[1]}:.*\n((?:\t.*\n)*)", makefile, re.MULTILINE)
+        assert recipe, f"there is no {command.words[1]}: {command.text}"
+        for variable in command.variables:
+            assert f"$({variable})" in recipe[1], f"{variable} means nothing: {command.text}"
+
+
+def test_every_option_of_a_tool_is_one() -> None:
+    for command in runs("make"):
+        words = shlex.split(command.variables.get("ARGS", ""))
+        if words:
+            tool = PARSERS[command.words[1]]()
+            tool.exit_on_error = False
+            tool.parse_args(words)
+
+
+@pytest.mark.parametrize("command", runs("aws"), ids=lambda command: " ".join(command.words[1:3]))
+def test_every_operation_of_aws_is_one_with_these_options(command: Command) -> None:
+    service, operation = command.words[1:3]
+    model = botocore.session.get_session().get_service_model(MODELS.get(service, service))
+    by_name = {xform_name(name, "-"): name for name in model.operation_names}
+    shape = model.operation_model(by_name[operation]).input_shape
+    known = {f"--{xform_name(member, '-')}" for member in shape.members} | EVERYWHERE
+    known |= {f"--no-{name[2:]}" for name in known}
+    assert set(command.options) <= known
+    required = {f"--{xform_name(member, '-')}" for member in shape.required_members}
+    given = {f"--{name.removeprefix('--').removeprefix('no-')}" for name in command.options}
+    assert required <= given
+
+
+def test_every_name_in_a_command_is_one_that_the_stacks_make() -> None:
+    unknown = {
+        name
+        for command in COMMANDS
+        for name in NAME.findall(command.text)
+        if not command.text.startswith("sam") and name not in names()
+    }
+    assert unknown == set()
+
+
+def test_every_name_in_the_text_is_one_that_the_stacks_make() -> None:
+    quoted = re.findall(r"`((?:/aws/lambda/)?registry-replicator[\w-]*)`", TEXT)
+    assert len(quoted) > 6
+    assert set(quoted) - names() == set()
+
+
+def test_every_parameter_that_is_deployed_is_one() -> None:
+    parameters = {
+        name for file in ("template.yaml", "spoke.yaml") for name in stacks.source(file)["Parameters"]
+    }
+    deployed = [word for command in runs("sam") for word in command.options.get("--parameter-overrides", [])]
+    assert len(deployed) > 4
+    assert {word.partition("=")[0] for word in deployed} <= parameters
+
+
+def test_nothing_else_is_run() -> None:
+    assert {command.program for command in COMMANDS} == {"make", "aws", "sam"}
+
+
+def test_the_readme_leads_here() -> None:
+    assert "(docs/runbook.md" in (stacks.ROOT / "README.md").read_text(encoding="utf-8")

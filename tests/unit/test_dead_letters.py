@@ -1,0 +1,89 @@
+"""Letters of every author and release are read, and mended where intake would not understand them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from replicator.events import ModelPackageEvent
+from replicator.identifiers import ModelPackageArn
+from replicator.operations.dead_letters import Letter
+
+ARN = "arn:aws:sagemaker:eu-west-1:111111111111:model-package/churn/3"
+ABOUT = ModelPackageEvent.about(ModelPackageArn.parse(ARN)).to_message()
+QUEUE = "arn:aws:sqs:eu-west-1:999999999999:registry-replicator-intake"
+
+
+def letter(body: Any, origin: str | None = None, **attributes: Any) -> Letter:
+    message: Any = {
+        "MessageId": "id",
+        "ReceiptHandle": "handle",
+        "Body": body if isinstance(body, str) else json.dumps(body),
+        "Attributes": {"SentTimestamp": "1767225600000"},
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+        },
+    }
+    if origin:
+        message["Attributes"]["DeadLetterQueueSourceArn"] = origin
+    return Letter.read(message)
+
+
+@pytest.mark.parametrize(
+    ("body", "attributes"),
+    [
+        ({"source_arn": ARN}, {}),  # record-failure's, when the ledger had no event
+        ({"source_arn": ARN}, {"source_arn": ARN, "code": "THROTTLED"}),
+        ({"detail": {"ModelPackageArn": ARN}}, {}),  # without the members that intake asks for now
+        ("not json", {"source_arn": ARN}),
+        ("", {"source_arn": ARN}),
+    ],
+)
+def test_what_intake_cannot_read_is_asked_for_in_todays_words(body: Any, attributes: dict[str, str]) -> None:
+    found = letter(body, **attributes)
+    assert found.source_arn == ARN
+    assert found.account == "111111111111"
+    assert found.body_again() == ABOUT
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ABOUT,
+        json.dumps({**json.loads(ABOUT), "a member of a newer release": 1}),
+        json.dumps({**json.loads(ABOUT), "source": "aws.s3", "detail-type": "Object Created"}),
+        json.dumps({**json.loads(ABOUT), "account": "222222222222"}),
+        # Without its kind this is no event, but its envelope is of another account than its ARN.
+        json.dumps({"account": "222222222222", "detail": {"ModelPackageArn": ARN}}),
+        json.dumps({"source_arn": "arn:aws:s3:::no-model-package"}),
+        json.dumps({"source_arn": ["not", "a", "text"]}),
+        json.dumps(["a", "list"]),
+        "not json",
+        "[" * 100_000,
+    ],
+)
+def test_everything_else_is_sent_back_as_it_is(body: str) -> None:
+    assert letter(body).body_again() == body
+
+
+def test_a_letter_that_sqs_moved_says_so() -> None:
+    found = letter(ABOUT, origin=QUEUE)
+    assert found.code == "INTAKE_FAILED"
+    assert QUEUE in found.reason
+
+
+def test_a_letter_without_a_word_is_unknown_and_still_belongs_to_its_spoke() -> None:
+    found = letter({"account": "222222222222"}, colour="green")
+    assert (found.code, found.account, found.source_arn) == ("UNKNOWN", "222222222222", None)
+
+
+def test_the_account_of_a_forged_event_is_the_one_that_sent_it() -> None:
+    found = letter({**json.loads(ABOUT), "account": "222222222222"}, code="ACCOUNT_MISMATCH", source_arn=ARN)
+    assert found.account == "222222222222"
+
+
+def test_a_letter_of_somebody_elses_making_stays_short() -> None:
+    found = letter("x", code="C" * 1000, reason="R" * 100_000, source_arn="A" * 100_000)
+    assert max(map(len, (found.code, found.reason, found.source_arn or ""))) == 1024
