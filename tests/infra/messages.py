@@ -39,7 +39,7 @@ def patterns() -> dict[str, list[re.Pattern[str]]]:
 
 def says(code: str, sentence: str) -> bool:
     """Tell whether the code may produce a sentence."""
-    return any(pattern.fullmatch(sentence) for pattern in [*patterns()[code], *patterns()[""]])
+    return any(pattern.fullmatch(sentence) for pattern in [*patterns().get(code, ()), *patterns()[""]])
 
 
 def _function(file: str, name: str) -> ast.FunctionDef:
