@@ -97,7 +97,7 @@ def show(done: Redriven, console: Console, most: int) -> None:
     table.add_column("Age", no_wrap=True)
     table.add_column("Code and model package", overflow="fold")
     table.add_column("Reason", overflow="fold")
-    table.add_column("", overflow="fold")
+    table.add_column("", no_wrap=True)  # the message id can be copied
     for letter in done.letters[:most]:
         about = letter["source_arn"] or letter["body"] or ""
         fate = "sent back" if letter["redriven"] else "deleted" if letter["deleted"] else "kept"

@@ -272,7 +272,8 @@ def test_what_eventbridge_could_not_deliver_is_a_letter_like_any_other(
     listed = tool("--dry-run")
     assert "NO_PERMISSIONS: 0 sent back, 1 kept" in listed
     assert "EventBridge could not deliver the event to" in listed
-    assert scientist.group in listed
+    (shown,) = hub.redrive(dry_run=True)["letters"]
+    assert (shown["code"], shown["source_arn"], shown["account"]) == ("NO_PERMISSIONS", arn, SPOKE_A)
     assert hub.entry(arn) == {}
     assert hub.redrive(code="NO_PERMISSIONS", account=SPOKE_A)["redriven"] == 1
     assert mirrored_again(hub, arn)
