@@ -1,13 +1,14 @@
-"""A version is counted once, wherever the function died that wrote its mirror."""
+"""A version is counted once, wherever the function died that wrote its mirror or its failure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replicator.counting import registered
+from replicator.counting import failed, registered
+from replicator.operations.failing import Ending, Failing, FailureRequest
 from replicator.steps import CopyResult, PlanAnswer, RegisterRequest
 from tests.integration.registry_world import CrashError, Runner, World, the_policy
 from tests.unit.places import places
@@ -67,3 +68,52 @@ def test_a_version_is_mirrored_once_in_the_metrics(world: World) -> None:
     assert found.pop() == {}
     assert found == [{"VersionsMirrored": 1}] * len(found)
     assert counts == {"VersionsMirrored": 1}
+
+
+def counted_failure(world: World, crash: int | None) -> tuple[Counter[str], int, bool]:
+    """Record a failure, once more after dying at a call; give the counts, the letters, and whether it died."""
+    _, request = request_of_a_new_version(world)
+    sqs = world.hub.client("sqs")
+    queue = sqs.create_queue(QueueName=request.source_arn.split("/")[1])["QueueUrl"]
+    watched(world, sqs, world.slots._client)
+    ending = Ending(world.ledger, world.slots, sqs, world.bus, queue)
+    failing = Failing(world.ledger, ending)
+    cause = '{"errorMessage": "SOURCE_OBJECT_MISSING: it is not there"}'
+    error = {"Error": "PermanentError", "Cause": cause}
+    failure = FailureRequest(source_arn=request.source_arn, attempt=1, plan=request.plan, error=error)
+    counts, died = Counter[str](), False
+    world.crash_at(crash)
+    for _ in range(3):
+        try:
+            answer = failing.run(failure, world.clock.tick())
+        except CrashError:
+            died = True
+            continue
+        finally:
+            world.crash_at(None)
+        counts.update(f"{each.metric} {each.code}" for each in failed(answer.status, answer.code))
+    letters = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])
+    return counts, int(letters["Attributes"]["ApproximateNumberOfMessages"]), died
+
+
+def watched(world: World, *clients: Any) -> None:
+    """Let calls of more clients be those at which the function dies."""
+    for client in clients:
+        client.meta.events.register("before-call", world._before_call, unique_id="before")
+        client.meta.events.register("after-call", world._after_call, unique_id="after")
+
+
+def test_a_failure_is_counted_once_in_the_metrics(world: World) -> None:
+    found = []
+    for crash in range(40):
+        counts, letters, died = counted_failure(world, crash)
+        assert letters >= 1
+        if not died:
+            break
+        found.append(counts)
+    assert len(found) >= 5
+    # It died right after it had settled the item.
+    assert found.pop() == {}
+    assert found == [{"RunsFailed SOURCE_OBJECT_MISSING": 1}] * len(found)
+    # The second and the third call found it recorded.
+    assert (counts, letters) == ({"RunsFailed SOURCE_OBJECT_MISSING": 1}, 1)

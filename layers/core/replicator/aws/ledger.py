@@ -208,8 +208,15 @@ class Ledger:
         over = self._let_go(
             source_arn,
             attempt,
-            "SET #state = :to, finished_at = :now, code = :code, reason = :reason",
-            {":to": State.FAILED, ":now": instant(now), ":code": code, ":reason": reason},
+            "SET #state = :to, finished_at = :now, code = :code, reason = :reason, unsettled = :account",
+            {
+                ":to": State.FAILED,
+                ":now": instant(now),
+                ":code": code,
+                ":reason": reason,
+                # As the claim noted it, but for a claim of a release that did not.
+                ":account": ModelPackageArn.parse(source_arn).account,
+            },
         )
         if not over:
             self._held(source_arn, attempt, "SET seen = wanted", {})

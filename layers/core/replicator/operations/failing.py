@@ -40,8 +40,9 @@ class FailureAnswer(Frozen):
 
     again: bool
     """An event came meanwhile: go round again instead of failing."""
-    status: Literal["Failed", "Refused", "Again", "Superseded"]
-    """How the run ended: by an error, by the plan's decision, or not yet, or in the hands of a later attempt."""
+    status: Literal["Failed", "Refused", "Again", "Superseded", "Recorded"]
+    """How the run ended: by an error, by the plan's decision, or not yet, or in the hands of a later attempt; or that
+    an earlier call has recorded it."""
     code: ErrorCode
     reason: str
 
@@ -143,6 +144,9 @@ class Failing:
         if entry is None or entry.attempt != request.attempt:
             # Another attempt has begun since, and answers for the version.
             return FailureAnswer(again=False, status="Superseded", code=code, reason=reason)
+        if not entry.unsettled:
+            # An earlier call did all that is to do, and its answer was lost: no second letter, no second count.
+            return FailureAnswer(again=False, status="Recorded", code=code, reason=reason)
         refused = request.plan is not None and request.plan.action is Action.REFUSE
         status: Literal["Failed", "Refused"] = "Refused" if refused else "Failed"
         self.ending.run(entry, code, reason, now, status)
