@@ -115,6 +115,25 @@ def test_a_list_shows_every_letter_and_gives_all_back(letters: Letters) -> None:
     assert letters.counts(letters.intake) == (0, 0)
 
 
+def test_a_letter_that_sqs_moved_says_where_from_and_is_sent_back(
+    letters: Letters, fresh: Callable[[str], str]
+) -> None:
+    names = {"QueueUrl": letters.dead, "AttributeNames": ["QueueArn"]}
+    dead = letters.sqs.get_queue_attributes(**names)["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
+    queue = letters.sqs.create_queue(QueueName=fresh("queue"), Attributes={"RedrivePolicy": policy})[
+        "QueueUrl"
+    ]
+    letters.sqs.send_message(QueueUrl=queue, MessageBody=event(arn_of(1)))
+    assert letters.sqs.receive_message(QueueUrl=queue, VisibilityTimeout=0)["Messages"]
+    assert "Messages" not in letters.sqs.receive_message(QueueUrl=queue)
+    (listed,) = letters.redrive(dry_run=True).letters
+    assert (listed.code, listed.source_arn) == ("INTAKE_FAILED", arn_of(1))
+    assert queue.rpartition("/")[2] in listed.reason
+    assert letters.redrive(code="INTAKE_FAILED").redriven == 1
+    assert letters.bodies(letters.intake) == [event(arn_of(1))]
+
+
 @pytest.mark.parametrize(
     ("choice", "numbers"),
     [
