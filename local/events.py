@@ -5,7 +5,7 @@ replaced. Delivery happens before ``PutEvents`` answers, in the order of the rul
 wait for it; only Lambda targets are invoked asynchronously, as EventBridge does.
 
 Not like the real service: nothing is delivered twice or out of order, and nothing is tried again: what
-cannot be delivered goes to the target's dead-letter queue at once. Schedules never fire.
+cannot be delivered goes to the target's dead-letter queue at once. Schedules fire only by `EventBridge.tick`.
 """
 
 from __future__ import annotations
@@ -185,6 +185,21 @@ class EventBridge:
         if rule.event_pattern.matches_event(event):
             for target in list(rule.targets):
                 self._targets.deliver(rule, target, event, hops)
+
+    def tick(self, account: str, rule: str | None = None) -> list[str]:
+        """Let the schedules of an account fire once, or that of one rule; give the names of the rules that did.
+
+        The event is the one of https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
+        """
+        region, fired = self._aws.region, []
+        for found in list(events_backends[account][region].describe_event_bus("default").rules.values()):
+            if found.scheduled_expression and found.state != "DISABLED" and rule in (None, found.name):
+                entry = {"Source": "aws.events", "DetailType": "Scheduled Event", "Resources": [found.arn]}
+                event = _made(entry, {}, account, region)
+                for target in list(found.targets):
+                    self._targets.deliver(found, target, event, 0)
+                fired.append(str(found.name))
+        return fired
 
 
 def entry_bytes(entry: dict[str, Any]) -> int:

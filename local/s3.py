@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 from xml.etree import ElementTree
@@ -55,6 +56,8 @@ def faithful_s3(rules: S3Rules | None = None) -> Iterator[S3Rules]:
         (S3Backend, "is_truncated", _by_part_number),
         (FakeMultipart, "list_parts", _from_part_number),
         (FakeMultipart, "complete", lambda old: _with_smallest_part(old, rules)),
+        (FakeMultipart, "__init__", _noting_when),
+        (S3Response, "list_multipart_uploads", _telling_when),
     ]
     with ExitStack() as stack:
         for owner, name, wrap in patches:
@@ -282,3 +285,36 @@ def _with_smallest_part(old: Any, rules: S3Rules) -> Any:
             return old(self, body)
 
     return complete
+
+
+def _noting_when(old: Any) -> Any:
+    @functools.wraps(old)
+    def begin(self: Any, *args: Any, **kwargs: Any) -> None:
+        old(self, *args, **kwargs)
+        self.initiated = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    return begin
+
+
+def _telling_when(old: Any) -> Any:
+    """ListMultipartUploads tells when each was begun; with moto, all were in 2010.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_MultipartUpload.html
+    """
+
+    @functools.wraps(old)
+    def list_multipart_uploads(self: Any) -> Any:
+        serialized, begun = self.serialized, self.backend.list_multipart_uploads(self.bucket_name)
+
+        def with_times(answer: Any) -> Any:
+            for upload in answer.result["Uploads"]:
+                upload["Initiated"] = begun[upload["UploadId"]].initiated
+            return serialized(answer)
+
+        self.serialized = with_times
+        try:
+            return old(self)
+        finally:
+            del self.serialized
+
+    return list_multipart_uploads

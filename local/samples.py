@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 GROUP, REPOSITORY = "churn", "churn-inference"
 FUNCTIONS = {
     name: f"{''.join(part.capitalize() for part in name.split('_'))}Function"
-    for name in ("intake", "plan", "copy_artifact", "copy_image", "register", "record_failure", "redrive")
+    for name in (
+        "intake",
+        "plan",
+        "copy_artifact",
+        "copy_image",
+        "register",
+        "record_failure",
+        "sweep",
+        "redrive",
+    )
 }
 """Logical id of each function."""
 

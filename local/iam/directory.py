@@ -217,7 +217,11 @@ def _function_policy(arn: str) -> Any:
         function = get_backend(parts[4], parts[3]).get_function(parts[6])
     except UnknownFunctionException:
         return None
-    statements = function.policy.statements
+    # moto keeps what CloudFormation gave it beside the members of a statement.
+    statements = [
+        {name: value for name, value in each.items() if name != "FunctionName"}
+        for each in function.policy.statements
+    ]
     return {"Version": "2012-10-17", "Statement": statements} if statements else None
 
 

@@ -99,6 +99,11 @@ class SageMakerRegistry:
         with self._store.lock:
             self._faults.setdefault(operation, []).extend([error] * count)
 
+    def calm(self, operation: str) -> None:
+        """Answer an operation as it should be again."""
+        with self._store.lock:
+            self._faults.pop(operation, None)
+
     def reset(self) -> None:
         """Forget every group, package, token and fault."""
         with self._store.lock:

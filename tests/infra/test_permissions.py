@@ -22,7 +22,7 @@ _TRACING = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 ON_EVERYTHING = {
     **{
         (role, action): _TRACES
-        for role in ("intake", "plan", "copy-artifact", "copy-image", "register", "record-failure", "redrive")
+        for role in ("intake", "plan", "copy-artifact", "copy-image", "register", "record-failure", "sweep", "redrive")
         for action in _TRACING
     },
     **{
@@ -55,6 +55,7 @@ PATTERNS = {
     f"{BUCKET}/models/*/provenance.json": "one file beside each mirror's artifacts",
     f"{BUCKET}/models/*": "SageMaker looks at what it registers",
     f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*": "repositories of our own",
+    f"arn:aws:states:eu-west-1:{stacks.HUB}:execution:registry-replicator-replicate:*": "runs, by their names",
     "arn:aws:ecr:eu-west-1:*:repository/*": "SageMaker looks at AWS's images; not this account's",
 }
 S3_WRITES = {"s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:DeleteObject"}
@@ -111,7 +112,7 @@ def test_only_the_listed_patterns_are_granted(hub: Stack) -> None:
     resources = {resource for each in stacks.granted(hub) for resource in each.resources}
     patterns = {resource for resource in resources if "*" in resource and resource != "*"}
     logs = {pattern for pattern in patterns if ":log-group:/aws/lambda/" in pattern}
-    assert len(logs) == 7
+    assert len(logs) == 8
     assert patterns - logs == set(PATTERNS)
 
 
@@ -124,12 +125,15 @@ def test_a_function_writes_its_own_log_only(hub: Stack) -> None:
 
 
 def test_only_the_copy_role_touches_artifacts(hub: Stack) -> None:
-    assert set(of(hub, "s3")) == {"s3-copy", "register"}
+    assert set(of(hub, "s3")) == {"s3-copy", "register", "sweep"}
     writes = [(each.where, each.resources) for each in stacks.granted(hub) if S3_WRITES & set(each.actions)]
     assert writes == [
         ("s3-copy", (f"{BUCKET}/models/{TAG}/*",)),
         ("register", (f"{BUCKET}/models/*/provenance.json",)),
+        ("sweep", (f"{BUCKET}/models/*",)),
     ]
+    thrown_away = {action for each in of(hub, "s3")["sweep"] for action in each.actions}
+    assert thrown_away == {"s3:ListBucketMultipartUploads", "s3:AbortMultipartUpload"}
     assert "s3:DeleteObject" not in {action for each in stacks.granted(hub) for action in each.actions}
 
 
@@ -192,7 +196,7 @@ def test_only_register_writes_the_registry(hub: Stack) -> None:
 
 def test_results_are_announced_under_our_own_name(hub: Stack) -> None:
     found = of(hub, "events")
-    assert set(found) == {"register", "record-failure"}
+    assert set(found) == {"register", "record-failure", "sweep"}
     for (only,) in found.values():
         assert only.resources == (hub.outputs["BusArn"],)
         assert only.condition == {"ForAllValues:StringEquals": {"events:source": "model-registry-replicator"}}
@@ -203,16 +207,30 @@ def test_queues_are_used_as_the_design_says(hub: Stack) -> None:
     sends = {
         (each.where, each.resources) for each in stacks.granted(hub) if "sqs:SendMessage" in each.actions
     }
-    assert sends == {("intake", (intake, dead)), ("record-failure", (dead,)), ("redrive", (intake,))}
+    assert sends == {
+        ("intake", (intake, dead)),
+        ("record-failure", (dead,)),
+        ("sweep", (dead,)),
+        ("redrive", (intake,)),
+    }
     takes = {
         (each.where, each.resources) for each in stacks.granted(hub) if "sqs:ReceiveMessage" in each.actions
     }
     assert takes == {("intake", (intake,)), ("redrive", (dead,))}
 
 
-def test_the_ledger_is_kept_by_four_and_never_deleted_from(hub: Stack) -> None:
+def test_the_ledger_is_kept_by_five_and_never_deleted_from(hub: Stack) -> None:
     found = of(hub, "dynamodb")
-    assert set(found) == {"intake", "plan", "register", "record-failure"}
+    assert set(found) == {"intake", "plan", "register", "record-failure", "sweep"}
+    sweeps, index, spokes = found.pop("sweep")
+    assert set(sweeps.actions) == {"dynamodb:GetItem", "dynamodb:UpdateItem"}
+    assert sweeps.resources == (hub.arn("Ledger"),)
+    assert (index.actions, index.resources) == (
+        ("dynamodb:Scan",),
+        (f"{hub.arn('Ledger')}/index/unsettled",),
+    )
+    assert set(spokes.actions) == {"dynamodb:Scan", "dynamodb:GetItem", "dynamodb:UpdateItem"}
+    assert spokes.resources == (hub.arn("Spokes"),)
     for items, slots in found.values():
         assert set(items.actions) == {"dynamodb:GetItem", "dynamodb:UpdateItem"}
         assert items.resources == (hub.arn("Ledger"),)
@@ -221,6 +239,12 @@ def test_the_ledger_is_kept_by_four_and_never_deleted_from(hub: Stack) -> None:
 
 def test_only_intake_starts_runs_and_only_runs_invoke(hub: Stack) -> None:
     assert holders(hub, {"states:StartExecution"}) == {"intake"}
+    looks = {(action, each.resources) for each in of(hub, "states")["sweep"] for action in each.actions}
+    machine = hub.outputs["StateMachineArn"]
+    assert looks == {
+        ("states:ListExecutions", (machine,)),
+        ("states:DescribeExecution", (machine.replace(":stateMachine:", ":execution:") + ":*",)),
+    }
     (invokes,) = of(hub, "lambda")["replicate"]
     assert set(of(hub, "lambda")) == {"replicate"}
     names = ["plan", "copy-artifact", "copy-image", "register", "record-failure"]

@@ -37,7 +37,8 @@ def test_whatever_a_rule_delivers_to_lets_the_rule_in(hub: Stack, spoke: Stack) 
     for stack in (hub, spoke):
         for name, rule in stack.of_type("AWS::Events::Rule").items():
             for target in rule["Targets"]:
-                for arn in {target["Arn"], target["DeadLetterConfig"]["Arn"]} & set(queues(stack)):
+                ends = {target["Arn"], target.get("DeadLetterConfig", {}).get("Arn")}
+                for arn in ends & set(queues(stack)):
                     allows = [
                         each
                         for each in queue_statements(stack, queues(stack)[arn]["Url"])
@@ -50,9 +51,11 @@ def test_whatever_a_rule_delivers_to_lets_the_rule_in(hub: Stack, spoke: Stack) 
     assert seen == 3
 
 
-def test_every_rule_has_a_dead_letter_queue_and_a_day_of_retries(hub: Stack, spoke: Stack) -> None:
+def test_every_rule_for_events_has_a_dead_letter_queue_and_a_day_of_retries(hub: Stack, spoke: Stack) -> None:
     for stack in (hub, spoke):
-        for rule in stack.of_type("AWS::Events::Rule").values():
+        rules = [its for its in stack.of_type("AWS::Events::Rule").values() if "EventPattern" in its]
+        assert rules
+        for rule in rules:
             for target in rule["Targets"]:
                 assert target["DeadLetterConfig"]["Arn"] in queues(stack)
                 assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
@@ -228,5 +231,19 @@ def test_every_dead_letter_queue_has_an_alarm(hub: Stack, spoke: Stack) -> None:
             target["DeadLetterConfig"]["Arn"].rpartition(":")[2]
             for rule in stack.of_type("AWS::Events::Rule").values()
             for target in rule["Targets"]
+            if "DeadLetterConfig" in target
         }
         assert dead <= watched
+
+
+def test_the_sweep_comes_every_quarter_of_an_hour(hub: Stack) -> None:
+    rules = hub.of_type("AWS::Events::Rule")
+    (name,) = [name for name, its in rules.items() if its["Name"] == "registry-replicator-sweep"]
+    assert rules[name]["ScheduleExpression"] == "rate(15 minutes)"
+    (target,) = rules[name]["Targets"]
+    assert target["Arn"] == hub.arn("SweepFunction")
+    (permission,) = hub.of_type("AWS::Lambda::Permission").values()
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == hub.arn(name)
+    # A sweep ends before the next begins.
+    assert hub.of_type("AWS::Lambda::Function")["SweepFunction"]["Timeout"] < 900

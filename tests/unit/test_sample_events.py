@@ -139,6 +139,11 @@ def test_redrive(name: str, request_: RedriveRequest) -> None:
     assert RedriveRequest.model_validate(load("redrive", name)) == request_
 
 
+def test_sweep() -> None:
+    assert samples("sweep") == ["scheduled"]
+    assert load("sweep", "scheduled") == {}
+
+
 def test_every_function_has_samples() -> None:
     functions = {handler.parent.name for handler in (EVENTS.parent / "functions").glob("*/handler.py")}
     assert functions <= {folder.name for folder in EVENTS.iterdir() if list(folder.glob("*.json"))}

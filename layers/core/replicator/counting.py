@@ -48,6 +48,8 @@ class Metric(StrEnum):
     RUNS_GONE = "RunsGone"
     UPLOADS_ABORTED = "UploadsAborted"
     LETTERS_SENT = "LettersSent"
+    RUNS_AT_WORK = "RunsAtWork"
+    OLDEST_RUN_AGE = "OldestRunAge"
     # reconcile
     VERSIONS_MISSING = "VersionsMissing"
     VERSIONS_NEWER = "VersionsNewer"
@@ -58,7 +60,7 @@ class Metric(StrEnum):
     @property
     def unit(self) -> str:
         """As CloudWatch calls it."""
-        if self is Metric.REPLICATION_LAG:
+        if self in {Metric.REPLICATION_LAG, Metric.OLDEST_RUN_AGE}:
             return "Seconds"
         return "Bytes" if self in {Metric.ARTIFACT_BYTES_COPIED, Metric.IMAGE_BYTES_COPIED} else "Count"
 
@@ -122,6 +124,17 @@ def taken(outcome: str, code: ErrorCode | None) -> list[Count]:
         "deferred": Metric.MESSAGES_DEFERRED,
     }
     return [Count(metrics[outcome], code=code)]
+
+
+def swept(at_work: int, oldest_seconds: int, gone: int, letters: int, uploads: int) -> list[Count]:
+    """Count what a sweep found and did; zeros too, so that a sweep that does not run is seen."""
+    return [
+        Count(Metric.RUNS_AT_WORK, at_work),
+        Count(Metric.OLDEST_RUN_AGE, oldest_seconds),
+        Count(Metric.RUNS_GONE, gone),
+        Count(Metric.LETTERS_SENT, letters),
+        Count(Metric.UPLOADS_ABORTED, uploads),
+    ]
 
 
 def copied_artifact(result: CopyResult) -> list[Count]:

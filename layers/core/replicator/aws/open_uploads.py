@@ -1,0 +1,73 @@
+"""The multipart uploads that are open in the hub's bucket, of all spokes: to be found and thrown away.
+
+The copy engine has its own view of them, of one spoke at a time (`replicator.aws.artifact_uploads`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from replicator.aws.failures import translated
+from replicator.aws.sessions import client_config
+from replicator.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    import boto3
+    from mypy_boto3_s3.client import S3Client
+
+_PREFIX = "models/"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """A multipart upload, and when it was begun."""
+
+    key: str
+    id: str
+    initiated: datetime
+
+
+class OpenUploads:
+    """Those of one bucket.
+
+    Parameters
+    ----------
+    session
+        The function's own.
+    bucket, owner
+        The hub's bucket, and the account that has to own it.
+    """
+
+    def __init__(self, session: boto3.Session, bucket: str, owner: str) -> None:
+        self._client: S3Client = session.client("s3", config=client_config())
+        self._owned: dict[str, Any] = {"Bucket": bucket, "ExpectedBucketOwner": owner}
+
+    def list(self) -> Iterator[OpenUpload]:
+        """List them, page by page."""
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Prefix=_PREFIX, **self._owned)
+        with _translated(f"listing the uploads of {self._owned['Bucket']}"):
+            for page in pages:
+                for upload in page.get("Uploads", []):
+                    yield OpenUpload(upload["Key"], upload["UploadId"], upload["Initiated"])
+
+    def abort(self, upload: OpenUpload) -> None:
+        """Throw one away; one that is gone already is no error."""
+        with _translated(f"aborting the upload of s3://{self._owned['Bucket']}/{upload.key}"):
+            try:
+                self._client.abort_multipart_upload(Key=upload.key, UploadId=upload.id, **self._owned)
+            except self._client.exceptions.NoSuchUpload:
+                return
+
+
+def _translated(doing: str) -> AbstractContextManager[None]:
+    return translated(
+        doing,
+        denied=ErrorCode.HUB_ACCESS_DENIED,
+        otherwise=ErrorCode.HUB_REFUSED,
+        advice="Deploy the hub's stack again.",
+    )
