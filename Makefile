@@ -18,8 +18,12 @@ export SAM_CLI_TELEMETRY := 0
 # No test and no demo may ever meet a real account.
 OFFLINE := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE
 
+# Tests run in so many processes, a file at a time, in their order: tests/integration/conftest.py says why.
+JOBS ?= 2
+SIDE_BY_SIDE := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check format lock setup redrive clean
+.PHONY: help demo local test load check format lock setup redrive clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,8 +34,11 @@ demo: setup ## Approve models in two spokes and see their mirrors, on a local AW
 local: setup ## Keep a local AWS running, deployed and seeded, and say how to look around
 	@$(OFFLINE) $(BIN)/python -m local $(ARGS)
 
-test: setup ## Run all tests: make test ARGS="tests/unit -k plan" runs some
-	@$(OFFLINE) $(BIN)/python -m pytest $(ARGS)
+test: setup ## Run all tests: make test ARGS="tests/unit -k plan" runs some, JOBS=0 in one process
+	@$(OFFLINE) $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+load: setup ## Approve 1,000 versions of 20 spokes at once on a local AWS: how fast, how fair, what bounds it
+	@$(OFFLINE) PYTHONPATH=layers/core $(BIN)/python -m tests.bench.load $(ARGS)
 
 check: setup ## Lint, types, import contracts and templates
 	$(BIN)/ruff format --check .

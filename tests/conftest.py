@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.artifacts.sam_build import sam_build
+from tests.artifacts.sam_build import Build, sam_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-
-    from tests.artifacts.sam_build import Build
 
 # Set by .ci/run: a test that is skipped there fails, and says what was missing.
 REQUIRE_ALL = "REQUIRE_ALL"
@@ -43,13 +43,23 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Build]:
-    """Give a function that runs ``sam build`` for an architecture, once in a session."""
-    builds: dict[str, Build] = {}
+    """Give a function that runs ``sam build`` for an architecture, once in a session.
 
+    Processes that run tests side by side (pytest-xdist) have folders in a common one: they share the builds.
+    """
+    base = tmp_path_factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    @cache
     def build(architecture: str) -> Build:
-        if architecture not in builds:
-            folder = tmp_path_factory.mktemp(f"sam-{architecture}")
-            builds[architecture] = sam_build(architecture, folder / "build")
-        return builds[architecture]
+        folder = common / f"sam-{architecture}"
+        with (common / f"sam-{architecture}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return Build(architecture, folder)
+            made = folder.with_suffix(".unfinished")
+            sam_build(architecture, made)
+            made.rename(folder)
+        return Build(architecture, folder)
 
     return build

@@ -12,7 +12,9 @@ import time
 import uuid
 import zipfile
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
+import botocore.endpoint
 import pytest
 
 from local.landscape import HUB, ROOT, SPOKES, Landscape, deploy_all
@@ -27,8 +29,30 @@ SPOKE_A, SPOKE_B = SPOKES.values()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what needs the shared local AWS last: moto's state is one for the process, and others reset it."""
-    items.sort(key=lambda item: "local_aws" in getattr(item, "fixturenames", ()))
+    """Run what needs the shared local AWS last: moto's state is one for the process, and others reset it.
+
+    By files, because a file is what one of several processes is given as a whole.
+    """
+    sharing = {item.path for item in items if "local_aws" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in sharing)
+
+
+class _ShortWaits:
+    """Stands for the module ``time`` where botocore waits before it tries again: a fiftieth is enough here."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds * 0.02)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_waits() -> Iterator[None]:
+    """Let the SDK in this process try as often as ever, but sooner. Functions run in processes of their own."""
+    with mock.patch.object(botocore.endpoint, "time", _ShortWaits()):
+        yield
 
 
 @pytest.fixture(scope="session")
