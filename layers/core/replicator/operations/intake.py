@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 DEFERRED = "deferred"
 """Message attribute: how often an event has been put off because its spoke had no slot left."""
 _FIRST_DELAY = 10
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, DelaySeconds
-_LONGEST_DELAY = 900
+# SQS takes up to 900 (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html).
+# With that, slots stand empty while most of a flood waits; tests/unit/test_deferring.py has the figures.
+_LONGEST_DELAY = 120
 
 
 @dataclass(frozen=True, slots=True)
