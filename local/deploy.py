@@ -7,12 +7,14 @@ afterwards by `local.resources`, with ordinary API calls; what is still missing 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
 import re
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -71,7 +73,7 @@ def deploy(
     parameters
         Those that differ from the template's defaults; lists as one text with commas.
     """
-    source = yaml_parse(template.read_text(encoding="utf-8"))
+    source = copy.deepcopy(_source(template.read_text(encoding="utf-8")))
     values = {**_defaults(source), **(parameters or {})}
     _package(aws, account, template.parent, source)
     translated = _translated(aws, account, source, values)
@@ -94,6 +96,13 @@ def deploy(
         raise DeployError(f"{stack_name} in {account}: {status['StackStatus']}")
     missing = resources.complete(aws, account, stack_name, translated)
     return _described(aws, account, stack_name, missing)
+
+
+@lru_cache(maxsize=4)
+def _source(text: str) -> dict[str, Any]:
+    """Read a template, once for all accounts that get it."""
+    source: dict[str, Any] = yaml_parse(text)
+    return source
 
 
 def delete(aws: LocalAws, account: str, stack_name: str = "registry-replicator") -> None:

@@ -22,7 +22,7 @@ SPOKES = {"spoke-a": "111111111111", "spoke-b": "222222222222"}
 
 @dataclass(frozen=True)
 class Landscape:
-    """The deployed stacks; ``spokes`` by the names in `SPOKES`."""
+    """The deployed stacks; ``spokes`` by their names."""
 
     aws: LocalAws
     hub: Stack
@@ -46,6 +46,8 @@ def deploy_all(
     aws: LocalAws,
     hub_parameters: Mapping[str, str] | None = None,
     spoke_parameters: Mapping[str, str] | None = None,
+    *,
+    accounts: Mapping[str, str] = SPOKES,
 ) -> Landscape:
     """Deploy ``template.yaml`` into the hub and ``spoke.yaml`` into the spokes.
 
@@ -55,11 +57,13 @@ def deploy_all(
     ----------
     hub_parameters, spoke_parameters
         In place of the templates' defaults.
+    accounts
+        Of the spokes, by their names.
     """
-    spokes = ",".join(SPOKES.values())
+    spokes = ",".join(accounts.values())
     hub = deploy(aws, HUB, ROOT / "template.yaml", {"SpokeAccounts": spokes, **(hub_parameters or {})})
     deployed = {}
-    for name, account in SPOKES.items():
+    for name, account in accounts.items():
         default_bucket(aws, account)
         parameters = {"HubAccount": HUB, "PolicyBucket": "default", **(spoke_parameters or {})}
         deployed[name] = deploy(aws, account, ROOT / "spoke.yaml", parameters)

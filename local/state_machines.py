@@ -10,9 +10,11 @@ Not like the real service: JSONata, ``startExecution.sync:2``, redrive and expre
 from __future__ import annotations
 
 import importlib
+import pickle
 import threading
 import time
 import uuid
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import moto.stepfunctions.models as models
@@ -27,9 +29,12 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
     StatesErrorNameType,
 )
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 
 from local.accounts import LocalSession, account_of, service_credentials
@@ -48,11 +53,32 @@ _CALLERS = (
 _from_error = StateTaskLambda._from_error
 _equals = ErrorEqualsDecl._eval_body
 _UNCAUGHT = (StatesErrorNameType.StatesRuntime, StatesErrorNameType.StatesStatesDataLimitExceeded)
+_parse = AmazonStateLanguageParser.parse
 _start = StepFunctionsParserBackend.start_execution
 # A task may last as long as its function; the engine, not the client, decides about trying again.
 _CONFIG = Config(
-    parameter_validation=False, retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=960
+    parameter_validation=False,
+    retries={"total_max_attempts": 1},
+    connect_timeout=10,
+    read_timeout=960,
+    max_pool_connections=500,  # a task of every execution at a time
 )
+
+
+class _Parsed:
+    """Parses a definition once; every execution gets a copy, because the engine notes its way in it.
+
+    The engine would parse again for each execution, which took two fifths of the local AWS's time under load.
+    """
+
+    def __init__(self) -> None:
+        self._programs: dict[str, bytes] = {}
+
+    def __call__(self, definition: str) -> tuple[Any, None]:
+        """Give what the engine executes; nobody here uses the syntax tree that moto gives too."""
+        if definition not in self._programs:
+            self._programs[definition] = pickle.dumps(_parse(definition)[0])
+        return pickle.loads(self._programs[definition]), None  # noqa: S301  (made two lines above)
 
 
 class StateMachines:
@@ -84,6 +110,12 @@ class StateMachines:
         self._aws.patch(StateTaskLambda, "_from_error", _lambda_error)
         self._aws.patch(ErrorEqualsDecl, "_eval_body", _error_equals)
         self._aws.patch(state_fail, "CustomErrorName", _named_error)
+        # The history has every failure; moto would also write the whole definition to the terminal.
+        self._aws.patch(
+            EvalComponent, "_log_failure_event_exception", lambda component, failure_event_exception: None
+        )
+        self._aws.patch(AmazonStateLanguageParser, "parse", staticmethod(_Parsed()))
+        self._aws.patch(json_path, "parse", lru_cache(maxsize=1024)(json_path.parse))
         self._aws.patch(StepFunctionsParserBackend, "start_execution", _start_execution)
         for name in _CALLERS:
             self._aws.patch(importlib.import_module(name), "boto_client_for", self._client_for)
