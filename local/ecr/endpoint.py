@@ -153,7 +153,9 @@ class RegistryHandler(Handler):
         repositories = self.registry.repositories
         if "mount" in query and "from" in query:
             other = repositories.find(self.account, caller.region, query["from"])
-            if repositories.mount(repository, other, query["mount"]):
+            arn = f"arn:aws:ecr:{caller.region}:{self.account}:repository/{other.name}"
+            may_read = self.registry.allows(caller, "ecr:GetDownloadUrlForLayer", self.account, arn)
+            if may_read and repositories.mount(repository, other, query["mount"]):
                 place = f"{self.base_url}/v2/{repository.name}/blobs/{query['mount']}"
                 self.send(201, b"", {"Location": place, "Docker-Content-Digest": query["mount"]})
                 return

@@ -191,6 +191,7 @@ def memory(server: Running) -> None:
         ("1,000 objects", "m/", 1000, SMALL),
         ("5,000 objects", "m/", 5000, SMALL),
         ("20,000 objects", "m/", 20_000, SMALL),
+        ("200,000 objects", "m/", 200_000, SMALL),
         ("400 parts", "m", 1, 400 * PART),
         ("10,000 parts", "m", 1, 10_000 * PART),
     ):

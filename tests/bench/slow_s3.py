@@ -149,7 +149,7 @@ class SlowS3:
             self.sorted[request.bucket] = sorted(objects)
         keys = self.sorted[request.bucket]
         prefix = request.query.get("prefix", "")
-        after = request.query.get("continuation-token", "")
+        after = request.query.get("continuation-token") or request.query.get("start-after", "")
         first = bisect.bisect_right(keys, after) if after else bisect.bisect_left(keys, prefix)
         page = [key for key in keys[first : first + _PAGE] if key.startswith(prefix)]
         more = len(page) == _PAGE and first + _PAGE < len(keys) and keys[first + _PAGE].startswith(prefix)

@@ -152,12 +152,23 @@ def test_blobs_of_a_neighbouring_repository_are_mounted(spoke: Place, hub: Place
     image = build_image(FILES, layers=2)
     push_to(spoke, image)
     copy_image(spoke, hub, "1.0")
-    beside = type(hub)(hub.registry, "mirror/444455556666/scorer", mount_from=hub.repository)
+    beside = type(hub)(hub.registry, "mirror/444455556666/scorer", mount_from=(hub.repository,))
 
     outcome = copy_image(spoke, beside, "1.0")
 
     assert outcome.streamed == len(image.manifest.data)
     assert get(beside, f"manifests/{image.digest}") == image.manifest.data
+
+
+def test_a_neighbour_that_is_not_there_costs_nothing_but_the_bytes(spoke: Place, hub: Place) -> None:
+    image = build_image(FILES, layers=2)
+    push_to(spoke, image)
+    alone = type(hub)(hub.registry, "mirror/444455556666/alone", mount_from=("never/made", "nor/this"))
+
+    outcome = copy_image(spoke, alone, "1.0")
+
+    assert outcome.streamed == image.size
+    assert get(alone, f"manifests/{image.digest}") == image.manifest.data
 
 
 @pytest.mark.parametrize("tag", ["never-pushed", f"sha256:{'0' * 64}"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,6 @@ from tests.integration.artifact_world import (
     HUB,
     HUB_BUCKET,
     KIB,
-    SMALL,
     SPOKE_BUCKET,
     World,
     emptied,
@@ -24,8 +22,6 @@ from tests.integration.artifact_world import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from replicator.steps import Progress
 
 LARGE = hashlib.shake_256(b"weights").digest(300 * KIB)
 MODEL = {
@@ -202,52 +198,3 @@ def test_what_was_finished_before_a_crash_is_not_copied_again(aws: World) -> Non
     result = aws.copied(uri, kind="prefix")
     assert aws.faults.count("CopyObject") == 20 - done
     assert copies(aws, result.destination) == {f"{n:03}": b"%d" % n for n in range(20)}
-
-
-def test_a_deadline_in_between_goes_on_in_the_next_invocation(aws: World) -> None:
-    for number in range(40):
-        aws.put(f"many/{number:03}", b"%02d" % number)
-    uri = f"s3://{SPOKE_BUCKET}/many/"
-    progress: Progress | None = None
-    rounds = 0
-    aws.faults.clear()
-    while True:
-        started = aws.faults.count("CopyObject")
-        answer = aws.copy(
-            uri,
-            kind="prefix",
-            progress=progress,
-            seconds_left=lambda: 100.0 if aws.faults.count("CopyObject") - started < 10 else 6.0,  # noqa: B023
-            tuning=replace(SMALL, margin=50.0),
-        )
-        rounds += 1
-        if answer.done:
-            break
-        assert answer.progress is not None
-        assert progress is None or answer.progress.moved > progress.moved
-        assert answer.progress.total == 80
-        progress = answer.progress
-    assert 2 <= rounds <= 5
-    assert aws.faults.count("CopyObject") == 40
-    assert answer.result is not None
-    assert answer.result.objects == 40
-
-
-def test_an_invocation_begins_with_what_is_not_there_yet(aws: World) -> None:
-    """Else a prefix of many small objects spends each invocation on looking at what the others copied."""
-    for number in range(30):
-        aws.put(f"many/{number:03}", b"%02d" % number)
-    uri = f"s3://{SPOKE_BUCKET}/many/"
-    aws.faults.add(Fault(operation="CopyObject", after=15, status=503, code="SlowDown", times=None))
-    with pytest.raises(RetryableError):
-        aws.copy(uri, kind="prefix")
-    aws.faults.clear()
-    answer = aws.copy(
-        uri,
-        kind="prefix",
-        seconds_left=lambda: 100.0 if aws.faults.count("CopyObject") < 5 else 40.0,
-        tuning=replace(SMALL, streams=1, margin=50.0),
-    )
-    assert not answer.done
-    assert aws.faults.count("CopyObject") == 5
-    assert aws.faults.count("HeadObject") == 5

@@ -82,6 +82,28 @@ def test_what_was_begun_is_finished_before_more_is_begun() -> None:
     assert order == ["begin a", "a0", "a1", "a2", "begin b", "b0", "b1", "b2"]
 
 
+def test_none_waits_for_one_that_is_in_flight() -> None:
+    """The first takes until the fifth is done, and there may be no more than five."""
+    fifth, order = threading.Event(), list[int]()
+
+    def job(number: int) -> None:
+        if number == 0:
+            fifth.wait(10)
+        order.append(number)
+        if number == 4:
+            fifth.set()
+
+    def jobs() -> Iterator[Job | None]:
+        for number in range(9):
+            while number - len(order) >= 5 or (number >= 5 and 0 not in order):
+                yield None
+            yield partial(job, number)
+
+    assert run(jobs(), 3, plenty, 10.0)
+    assert sorted(order) == list(range(9))
+    assert order.index(0) == 4
+
+
 def test_it_begins_nothing_when_time_is_short_and_says_that_work_is_left() -> None:
     seen: list[int] = []
     left = lambda: 100.0 if len(seen) < 5 else 20.0  # noqa: E731

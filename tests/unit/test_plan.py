@@ -31,6 +31,23 @@ def test_an_approved_version_is_mirrored_with_everything_it_points_to() -> None:
     ]
 
 
+def test_images_of_one_package_know_of_each_others_repositories() -> None:
+    names = [f"{SPOKE}.dkr.ecr.us-east-1.amazonaws.com/{name}:1" for name in "abcde"]
+    names.append(names[0].replace(":1", ":2"))
+    source = a_package(InferenceSpecification={"Containers": [{"Image": name} for name in names]})
+    copies = plan(ARN, source, known(locations={names[1]: "there"}), a_policy()).copies
+    found = {
+        copy.uri: [each[-1] for each in copy.neighbours] for copy in copies if isinstance(copy, ImageCopy)
+    }
+    assert found == {
+        names[0]: ["b", "c", "d"],
+        names[2]: ["a", "b", "d"],
+        names[3]: ["a", "b", "c"],
+        names[4]: ["a", "b", "c"],
+        names[5]: ["b", "c", "d"],
+    }
+
+
 @pytest.mark.parametrize("status", ["PendingManualApproval", "Rejected"])
 def test_what_was_never_approved_is_not_mirrored(status: str) -> None:
     found = plan(ARN, a_package(ModelApprovalStatus=status), None, a_policy())

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from replicator.package import Description, Found
     from replicator.policy import Policy
 
+_MOST_NEIGHBOURS = 3
+"""A run's state has little room, and each blob is looked for in one of them only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -168,7 +171,22 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
             )
             if isinstance(found.rule, Location):
                 sure.add(uri)
-    return list(copies.values())
+    return _with_neighbours(list(copies.values()))
+
+
+def _with_neighbours(copies: list[ArtifactCopy | ImageCopy]) -> list[ArtifactCopy | ImageCopy]:
+    """Tell each image in which repositories of the hub the others are: images of one package share layers."""
+    repositories = dict.fromkeys(copy.repository for copy in copies if isinstance(copy, ImageCopy))
+    return [
+        copy.model_copy(
+            update={
+                "neighbours": [each for each in repositories if each != copy.repository][:_MOST_NEIGHBOURS]
+            }
+        )
+        if isinstance(copy, ImageCopy)
+        else copy
+        for copy in copies
+    ]
 
 
 def _image_copy(arn: ModelPackageArn, found: Found, image: ImageReference, policy: Policy) -> ImageCopy:

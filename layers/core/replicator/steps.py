@@ -53,9 +53,30 @@ class ImageCopy(Strict):
     """The digest that SageMaker recorded at registration, where the package has one."""
     repository: str
     """Name of the hub's repository for it."""
+    neighbours: list[str] = []
+    """The hub's repositories of other images of the package: layers that they have need not be sent again."""
 
 
 Copy = Annotated[ArtifactCopy | ImageCopy, Field(discriminator="kind")]
+
+
+class Cursor(Strict):
+    """Up to where the objects of a prefix, in the order of their keys, are copied and compared."""
+
+    after: str
+    """The last key that is finished, as every key before it is. Empty when there is none."""
+    listing: str
+    """SHA-256 of the source's listing, which has to be the same in every invocation."""
+    chain: str
+    """See `CopyResult.checksum`; up to here."""
+    objects: int
+    """Objects up to here."""
+    bytes: int
+    """Bytes of them."""
+    verified: list[str]
+    """How they were compared."""
+    methods: list[str]
+    """How their bytes travelled."""
 
 
 class Progress(Strict):
@@ -66,7 +87,9 @@ class Progress(Strict):
     total: int
     """Bytes in all."""
     objects: int = 0
-    """Objects (or layers) that are finished."""
+    """Objects (or layers) that are finished; of a prefix, up to the cursor."""
+    cursor: Cursor | None = None
+    """Of a prefix: where to go on. Without it, from the beginning."""
 
 
 ALREADY_THERE = "already there"
@@ -87,8 +110,10 @@ class CopyResult(Strict):
     pin: str | None = None
     """What exactly was copied: the version id, else the ETag, else (image) the digest."""
     checksum: str | None = None
-    """``<algorithm>:<value>`` of the whole object; the digest of an image; of a prefix, the SHA-256 of its
-    sorted list of keys, sizes and checksums."""
+    """``<algorithm>:<value>`` of the whole object; the digest of an image. Of a prefix, the last of a chain
+    of SHA-256, one for each object in the order of the keys: of the 32 bytes of the one before it (none for the
+    first), the key below the prefix, the size in decimal and the object's checksum in this same form, each of
+    the three ended by a zero byte."""
     verified: str
     """How source and copy were compared, for instance ``CRC64NVME``, ``ETag``, ``digest``."""
     method: str

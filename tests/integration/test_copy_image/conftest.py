@@ -98,6 +98,7 @@ class World:
         account: str = SPOKE,
         progress: dict[str, int] | None = None,
         milliseconds: Callable[[], float] = lambda: 900_000,
+        neighbours: tuple[str, ...] = (),
         **changes: str,
     ) -> dict[str, Any]:
         """Invoke the function as the state machine does, as the hub's role."""
@@ -122,6 +123,7 @@ class World:
                 "uri": f"{account}.dkr.ecr.{REGION}.amazonaws.com/{repository}:{tag}",
                 "digest": digest,
                 "repository": changes.get("destination", f"{NAMESPACE}/{SPOKE}/{repository}"),
+                "neighbours": list(neighbours),
             },
             "progress": progress,
         }

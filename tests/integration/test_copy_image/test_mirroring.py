@@ -21,6 +21,7 @@ from tests.integration.test_copy_image.conftest import HUB, KEY, NAMESPACE, OTHE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from local.images import OciImage
     from tests.integration.test_copy_image.conftest import World
 
 DESTINATION = f"{HUB}.dkr.ecr.{REGION}.amazonaws.com/{NAMESPACE}/{SPOKE}/team/scorer"
@@ -230,10 +231,75 @@ def test_a_layer_of_a_neighbour_is_mounted_where_the_registry_offers_it(world: W
         world.ecr(HUB).create_repository(repositoryName=repository)
     copy_image(source, Place(hub, "neighbour"), "1.0")
 
-    outcome = copy_image(source, Place(hub, "mirror", mount_from="neighbour"), "1.0")
+    outcome = copy_image(source, Place(hub, "mirror", mount_from=("neighbour",)), "1.0")
 
     assert outcome.done
     assert outcome.streamed == (len(IMAGE.manifest.data) if offered else IMAGE.size)
+
+
+def uploads(world: World, repository: str) -> tuple[int, int]:
+    """Count the questions for an upload session, and the blobs that were sent, in the hub."""
+    path = f"{NAMESPACE}/{SPOKE}/{repository}/blobs/uploads/"
+    return world.registry.log.count("POST", path, HUB), world.registry.log.count("PUT", path, HUB)
+
+
+def beside(world: World, *neighbours: str) -> OciImage:
+    """Mirror an image that shares all layers but one with what is in another repository already."""
+    world.push(IMAGE, "team/scorer")
+    world.copy("team/scorer")
+    more = Blob(LAYER, b"only here" * 1000)
+    image = image_of(IMAGE.blobs[0], [*IMAGE.blobs[1:], more])
+    world.push(image, "team/other")
+    world.registry.log.clear()
+    answer = world.copy("team/other", neighbours=tuple(f"{NAMESPACE}/{SPOKE}/{each}" for each in neighbours))
+    assert answer["done"]
+    assert list(world.hub_images("team/other")) == [image.digest]
+    return image
+
+
+def test_layers_of_another_image_of_the_package_are_mounted(world: World) -> None:
+    world.registry.repositories.blob_mounting = True
+    image = beside(world, "team/scorer")
+    assert uploads(world, "team/other") == (len(image.blobs), 1)
+
+
+def test_a_registry_that_does_not_mount_costs_no_request_more(world: World) -> None:
+    image = beside(world, "team/scorer")
+    assert uploads(world, "team/other") == (len(image.blobs), len(image.blobs))
+
+
+def test_a_neighbour_that_has_none_of_the_layers_gives_way_to_the_next(world: World) -> None:
+    world.registry.repositories.blob_mounting = True
+    world.push(build_image({"b": b"other bytes"}), "team/apart")
+    world.copy("team/apart")
+    image = beside(world, "team/apart", "team/scorer")
+    asked, sent = uploads(world, "team/other")
+    assert asked == len(image.blobs)
+    assert sent < len(image.blobs)
+
+
+def test_a_neighbour_that_is_not_there_yet_is_done_without(world: World) -> None:
+    world.registry.repositories.blob_mounting = True
+    image = beside(world, "team/never-made")
+    asked, sent = uploads(world, "team/other")
+    assert sent == len(image.blobs)
+    assert asked <= len(image.blobs) + 3  # once for each of the streams at most
+
+
+def test_a_neighbour_that_may_not_be_read_is_done_without(world: World) -> None:
+    world.registry.repositories.blob_mounting = True
+    world.registry.faults.plan("POST", r"mount=", status=403, times=1000)
+    image = beside(world, "team/scorer")
+    assert uploads(world, "team/other")[1] == len(image.blobs)
+
+
+def test_nothing_is_mounted_from_another_spoke(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.log.clear()
+    with pytest.raises(PermanentError, match=f"{NAMESPACE}/{OTHER}/team/scorer") as caught:
+        world.copy(neighbours=(f"{NAMESPACE}/{OTHER}/team/scorer",))
+    assert caught.value.code is ErrorCode.HUB_REFUSED
+    assert not world.registry.log.entries(SPOKE)
 
 
 def test_the_biggest_layer_goes_first(world: World) -> None:

@@ -53,6 +53,9 @@ class Tuning:
         Bytes of a part that goes through the function, and of all such parts at one time.
     read_limit
         Bytes up to which an object without any comparable checksum is verified by reading it.
+    window
+        Objects of a prefix between the first that is not finished and the last that was begun. They are what
+        is held in memory, about a kilobyte each.
     margin
         Seconds before the deadline in which nothing new is begun.
     limits
@@ -66,6 +69,7 @@ class Tuning:
     streamed_part_size: int = 8 * MIB
     streamed_memory: int = 256 * MIB
     read_limit: int = 5 * GIB
+    window: int = 10_000
     margin: float = 90.0
     limits: PartLimits = S3_LIMITS
 

@@ -19,6 +19,7 @@ from replicator.aws.artifact_facts import (
     checksums,
     facts,
 )
+from replicator.aws.artifact_listing import listed
 from replicator.errors import ErrorCode, PermanentError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
 
+    from replicator.aws.artifact_listing import Entry
     from replicator.parts import Part
 
 type Arguments = dict[str, Any]
@@ -66,14 +68,12 @@ class Hub:
         except S3Answer as answer:
             raise self.refused(key, answer) from answer
 
-    def sizes(self, prefix: str) -> dict[str, int]:
-        """List the objects under a prefix with their sizes."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Prefix=prefix, **self.owned)
-        return {
-            item["Key"]: item["Size"]
-            for page in self._pages(pages, "ListObjectsV2", prefix)
-            for item in page.get("Contents", [])
-        }
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[Entry]]:
+        """List the objects under a prefix, in pages and in the order of their keys, from after a key."""
+        start: Arguments = {"StartAfter": after} if after else {}
+        pages = self.client.get_paginator("list_objects_v2").paginate(Prefix=prefix, **start, **self.owned)
+        for page in self._pages(pages, "ListObjectsV2", prefix):
+            yield listed(page)
 
     def _pages(self, pages: Iterable[Any], call: str, key: str) -> Iterator[Mapping[str, Any]]:
         try:

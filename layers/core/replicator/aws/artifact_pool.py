@@ -17,7 +17,7 @@ _LAST_MOMENT = 5.0
 """Seconds that are kept for answering."""
 
 
-def run(jobs: Iterable[Job], streams: int, seconds_left: Clock, margin: float) -> bool:
+def run(jobs: Iterable[Job | None], streams: int, seconds_left: Clock, margin: float) -> bool:
     """Run all jobs and the jobs that come out of them, ``streams`` of them at a time.
 
     The jobs are taken from their iterators only when there is a free stream, so a million of them need no
@@ -34,7 +34,7 @@ def run(jobs: Iterable[Job], streams: int, seconds_left: Clock, margin: float) -
     Exception
         What the first failing job raised, once those in flight have come back.
     """
-    waiting: list[Iterator[Job]] = [iter(jobs)]
+    waiting: list[Iterator[Job | None]] = [iter(jobs)]
     # Not `futures.wait`: that looks at every future in flight each time one of them lands.
     landed: SimpleQueue[Future[Iterable[Job] | None]] = SimpleQueue()
     flying = 0
@@ -45,7 +45,7 @@ def run(jobs: Iterable[Job], streams: int, seconds_left: Clock, margin: float) -
                 pool.submit(job).add_done_callback(landed.put)
                 flying += 1
             if not flying:
-                return _next(waiting) is None
+                return _next(waiting) is None and not waiting
             future = landed.get(timeout=_patience(seconds_left))
             flying -= 1
             if more := future.result():
@@ -66,10 +66,10 @@ def _patience(seconds_left: Clock) -> float:
     return max(0.0, seconds_left() - _LAST_MOMENT)
 
 
-def _next(waiting: list[Iterator[Job]]) -> Job | None:
+def _next(waiting: list[Iterator[Job | None]]) -> Job | None:
+    """Take the next job. None: there is none, or (with something left in ``waiting``) none yet."""
     while waiting:
-        job = next(waiting[-1], None)
-        if job is not None:
+        for job in waiting[-1]:
             return job
         waiting.pop()
     return None

@@ -20,6 +20,15 @@ def empty(uri: str) -> PermanentError:
     )
 
 
+def unordered(uri: str, why: str) -> PermanentError:
+    """Say that a bucket does not list its objects in order."""
+    return PermanentError(
+        ErrorCode.INVALID_LOCATION,
+        f"{uri} is not listed in the order of its keys ({why}), as a directory bucket does it: it cannot be "
+        f"copied as a whole. Put the model into a general purpose bucket and register it again.",
+    )
+
+
 def archived(uri: str, storage_class: str, account: str) -> PermanentError:
     """Say that an object has to be restored first."""
     return PermanentError(

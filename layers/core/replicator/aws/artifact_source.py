@@ -7,7 +7,7 @@ Every call names the account that has to own the bucket.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple, Never
+from typing import TYPE_CHECKING, Any, Never
 
 from replicator.aws import artifact_refusals as refusals
 from replicator.aws.artifact_calls import (
@@ -21,6 +21,7 @@ from replicator.aws.artifact_calls import (
     s3_client,
 )
 from replicator.aws.artifact_facts import ObjectFacts, facts
+from replicator.aws.artifact_listing import listed
 from replicator.errors import ErrorCode, PermanentError
 
 if TYPE_CHECKING:
@@ -28,18 +29,11 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
 
+    from replicator.aws.artifact_listing import Entry
     from replicator.aws.sessions import Sessions
     from replicator.parts import Part
 
 _CHUNK = 1024 * 1024
-
-
-class Entry(NamedTuple):
-    """An object in a listing."""
-
-    key: str
-    size: int
-    etag: str
 
 
 class Source:
@@ -125,25 +119,24 @@ class Source:
             raise self._archived(key, found.archive)
         return found
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """List all objects under a prefix, in pages, in the order of their keys."""
-        token: dict[str, Any] = {}
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[Entry]]:
+        """List all objects under a prefix, in pages and in the order of their keys, from after a key."""
+        more: dict[str, Any] = {"StartAfter": after} if after else {}
         while True:
 
-            def ask(client: S3Client, token: dict[str, Any] = token) -> Any:
+            def ask(client: S3Client, more: dict[str, Any] = more) -> Any:
                 return client.list_objects_v2(
-                    Bucket=self.bucket, Prefix=prefix, ExpectedBucketOwner=self.account, **token
+                    Bucket=self.bucket, Prefix=prefix, ExpectedBucketOwner=self.account, **more
                 )
 
             try:
                 page = self._read("ListObjectsV2", prefix, ask)
             except Missing as answer:
                 raise self._missing(prefix) from answer
-            for item in page.get("Contents", []):
-                yield Entry(item["Key"], item["Size"], item["ETag"].strip('"'))
+            yield listed(page)
             if not page.get("IsTruncated"):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def version_with(self, key: str, etag: str) -> str | None:
         """Find the version of an object that has this ETag, where the bucket keeps versions."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,32 +55,101 @@ class Outcome(NamedTuple):
 
 
 class Tally:
-    """Bytes at the destination, and the outcome of every object that is finished and verified."""
+    """What is at the destination, and how the objects came out, in the order in which they were begun.
 
-    def __init__(self, moved: int = 0) -> None:
+    Objects are finished in any order. Those without a gap before them become a link of a chain and are
+    forgotten, so there is never more in memory than ``window`` objects.
+
+    Parameters
+    ----------
+    prefix
+        What the keys of the source have in common.
+    window
+        Objects that may be between the first that is not finished and the last that was begun.
+    start
+        Up to where earlier invocations came.
+    """
+
+    def __init__(self, prefix: str = "", window: int = 1, start: steps.Cursor | None = None) -> None:
         self._lock = threading.Lock()
-        self._moved = moved
-        self._outcomes: dict[str, Outcome] = {}
+        self._prefix = prefix
+        self._window = window
+        self._begun: deque[Item] = deque()
+        self._finished: dict[str, Outcome] = {}
+        self._beyond = 0
+        self.after = start.after if start else ""
+        """The last key that is finished without a gap."""
+        self.chain = bytes.fromhex(start.chain) if start else b""
+        """See `replicator.steps.CopyResult.checksum`."""
+        self.objects = start.objects if start else 0
+        """Objects up to there."""
+        self.bytes = start.bytes if start else 0
+        """Bytes of them."""
+        self.verified = set(start.verified) if start else set()
+        self.methods = set(start.methods) if start else set()
+        self.latest = Outcome(None, "", "")
+        """Of the last key that is finished without a gap."""
+        self.wrote = False
+        """Whether anything arrived at the destination since the start."""
 
     @property
     def moved(self) -> int:
         """Bytes known to be at the destination."""
-        return self._moved
+        return self.bytes + self._beyond
 
     @property
-    def outcomes(self) -> dict[str, Outcome]:
-        """Outcomes by destination key."""
-        return self._outcomes
+    def is_full(self) -> bool:
+        """Whether another object has to wait for the first that is not finished."""
+        return len(self._begun) >= self._window
+
+    def begin(self, item: Item, there: int) -> None:
+        """Note that an object comes next, of which so many bytes are there already."""
+        with self._lock:
+            self._begun.append(item)
+            self._beyond += there
+
+    def found(self, there: int) -> None:
+        """Count bytes that were there before."""
+        with self._lock:
+            self._beyond += there
 
     def add(self, moved: int) -> None:
         """Count bytes that arrived."""
         with self._lock:
-            self._moved += moved
+            self._beyond += moved
+            self.wrote = True
 
     def finish(self, item: Item, outcome: Outcome) -> None:
-        """Note that an object is done."""
+        """Note that an object is done and compared."""
         with self._lock:
-            self._outcomes[item.destination] = outcome
+            self._finished[item.key] = outcome
+            while self._begun and self._begun[0].key in self._finished:
+                first = self._begun.popleft()
+                self._link(first, self._finished.pop(first.key))
+
+    def _link(self, item: Item, outcome: Outcome) -> None:
+        link = f"{item.key.removeprefix(self._prefix)}\0{item.size}\0{outcome.checksum or ''}\0"
+        self.chain = hashlib.sha256(self.chain + link.encode()).digest()
+        self.after = item.key
+        self.objects += 1
+        self.bytes += item.size
+        self._beyond -= item.size
+        self.verified.add(outcome.verified)
+        self.methods.add(outcome.method)
+        self.latest = outcome
+
+    def cursor(self, listing: str) -> steps.Cursor:
+        """Say up to where everything is finished, for the next invocation."""
+        with self._lock:
+            return steps.Cursor(
+                after=self.after,
+                listing=listing,
+                chain=self.chain.hex(),
+                objects=self.objects,
+                bytes=self.bytes,
+                verified=sorted(self.verified),
+                methods=sorted(self.methods),
+            )
 
 
 class Countdown:

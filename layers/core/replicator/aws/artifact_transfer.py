@@ -156,7 +156,7 @@ class Transfer:
         allowed = STREAMED_ALGORITHMS if method == STREAMED else MULTIPART_ALGORITHMS
         upload = self._open(item, source, plan, algorithm_for(source, allowed))
         there = frozenset(upload.parts)
-        self._tally.add(sum(plan.part(number).size for number in there))
+        self._tally.found(sum(plan.part(number).size for number in there))
         left = plan.count - len(there)
         running = _Running(item, source, plan, upload, method, overwrite, Countdown(left))
         if not left:
@@ -265,13 +265,18 @@ class Transfer:
             self._forget(key, upload_id)
 
     def abandon_all(self) -> None:
-        """Abort every upload that this transfer began or went on with."""
-        for key in list(self._listed or ()):
-            self.abandon(key)
+        """Abort every upload that this transfer, or one before it, began."""
+        with suppress(ReplicationError):  # what brought us here is the better message
+            with self._lock:
+                keys = list(self._known())
+            for key in keys:
+                self.abandon(key)
 
     def _forget(self, key: str, upload_id: str) -> None:
         with self._lock, suppress(KeyError, ValueError):
             self._known()[key].remove(upload_id)
+            if not self._known()[key]:
+                del self._known()[key]
 
     def _judge(self, item: Item, answer: S3Answer) -> Never:
         """Say what a refused server-side copy means: this call names both the source and the hub."""

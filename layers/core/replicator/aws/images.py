@@ -88,13 +88,14 @@ def mirror_image(
             ErrorCode.INVALID_LOCATION, f"{copy.uri} is not an image: copy-artifact copies it."
         )
     image = readable_image(copy, package, settings)
-    _check_destination(copy.repository, package, settings)
+    for repository in (copy.repository, *copy.neighbours):
+        _check_destination(repository, package, settings)
     host = f"{settings.hub_account}.dkr.ecr.{package.region}.{_dns_suffix(package.partition)}"
     spoke = sessions.spoke(package.account, settings.spoke_role_name)
     hub = HubRegistry(_client(sessions.own, package.region), settings)
     outcome = copy_image(
         Place(_source_registry(spoke, image, package), image.repository, f"{image.host}/{image.repository}"),
-        Place(hub.registry(), copy.repository, f"{host}/{copy.repository}"),
+        Place(hub.registry(), copy.repository, f"{host}/{copy.repository}", tuple(copy.neighbours)),
         copy.digest or image.reference,
         time_left=time_left,
         prepare=lambda: hub.ensure_repository(copy.repository, image, package.partition),
@@ -209,7 +210,7 @@ def _check_destination(repository: str, package: ModelPackageArn, settings: Copy
     if not repository.startswith(own):
         raise PermanentError(
             ErrorCode.HUB_REFUSED,
-            f"{package} would be written to the repository {repository}, outside its own {own}*. "
+            f"{package} would be written to, or mount from, the repository {repository}, outside its own {own}*. "
             "Start its run again from the beginning.",
         )
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -72,8 +73,8 @@ class Place:
     registry: Registry
     repository: str
     label: str = ""
-    mount_from: str | None = None
-    """Repository of the same registry that may hold some of the blobs already: they are mounted, not sent.
+    mount_from: tuple[str, ...] = ()
+    """Repositories of the same registry that may hold some of the blobs already: they are mounted, not sent.
     Amazon ECR does so where its account setting BLOB_MOUNTING is on and both are encrypted alike.
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html"""
 
@@ -97,6 +98,7 @@ class Repository:
         self.place = place
         self.side = side
         self.connections = connections
+        self._neighbours = deque(place.mount_from)
 
     def head_manifest(self, reference: str) -> str | None:
         """Tell the digest that a tag or digest stands for, without its bytes; None when it is not there."""
@@ -158,12 +160,24 @@ class Repository:
         raise self._protocol(f"{blob.digest} is redirected more than {MOST_REDIRECTS} times")
 
     def begin_upload(self, blob: Descriptor) -> str | None:
-        """Open an upload session and give its URL; None when the blob was mounted instead."""
-        mount = self.place.mount_from
-        query = f"?mount={quote(blob.digest, safe='')}&from={quote(mount, safe='')}" if mount else ""
-        answer = self._request("POST", f"blobs/uploads/{query}", {"Content-Length": "0"})
-        if answer.status == 201 and mount:
-            return None
+        """Open an upload session and give its URL; None when the blob was mounted instead.
+
+        A registry that does not mount answers with a session all the same, so asking costs nothing. It is asked
+        about one neighbour for each blob, because every further question would leave a session behind.
+        https://github.com/opencontainers/distribution-spec/blob/main/spec.md#mounting-a-blob-from-another-repository
+        """
+        neighbour = next(iter(self._neighbours.copy()), None)
+        answer = self._post_upload(blob, neighbour)
+        if neighbour:
+            if answer.status == 201:
+                return None
+            if answer.status == 202:
+                self._neighbours.rotate(-1)  # the next blob may be in another
+            elif 400 <= answer.status < 500 and answer.status not in (408, 429):
+                # It is not there yet, or may not be read: that is no reason not to send the blob.
+                with suppress(ValueError):
+                    self._neighbours.remove(neighbour)
+                answer = self._post_upload(blob, None)
         doing = f"opening an upload to {self.place.name}"
         if answer.status == 404:
             # Made a moment ago, or removed under our feet: the next invocation makes it again.
@@ -173,6 +187,10 @@ class Repository:
         if "location" not in answer.headers:
             raise self._protocol(f"{doing}: no Location came")
         return self._follow(answer.url, answer.headers["location"])
+
+    def _post_upload(self, blob: Descriptor, neighbour: str | None) -> Answer:
+        mount = f"?mount={quote(blob.digest, safe='')}&from={quote(neighbour, safe='')}" if neighbour else ""
+        return self._request("POST", f"blobs/uploads/{mount}", {"Content-Length": "0"})
 
     def upload(self, session: str, blob: Descriptor, chunks: Iterable[memoryview]) -> None:
         """Send a whole blob to an upload session in one request, which also completes it."""

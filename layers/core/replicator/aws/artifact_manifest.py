@@ -1,0 +1,77 @@
+"""Copies a manifest: as it is, or rewritten where it names the location beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from replicator.aws import artifact_refusals as refusals
+from replicator.aws.artifact_facts import Tuning, fingerprint
+from replicator.aws.artifact_object import ObjectCopy
+from replicator.aws.artifact_prefix import PrefixCopy
+from replicator.manifests import ForeignLocationError, rewrite_manifest
+from replicator.steps import CopyAnswer, CopyResult, Progress
+
+if TYPE_CHECKING:
+    from replicator.aws.artifact_place import Place
+    from replicator.aws.artifact_pool import Clock
+
+LARGEST_MANIFEST = 16 * 1024 * 1024
+
+
+class ManifestCopy:
+    """The copy of a manifest.
+
+    Parameters
+    ----------
+    base
+        The location beside it, below which what it lists lies.
+    """
+
+    def __init__(self, place: Place, base: Place | None) -> None:
+        self._place = place
+        self._base = base
+        self._object = ObjectCopy(place)
+
+    def copy(self, before: Progress | None, seconds_left: Clock, tuning: Tuning) -> CopyAnswer:
+        """Copy the manifest to the letter, or write it anew."""
+        place, found = self._place, self._object.found
+        if found.size > LARGEST_MANIFEST:
+            raise refusals.too_large(
+                place.wanted.uri, f"a manifest of {found.size} bytes, over {LARGEST_MANIFEST}"
+            )
+        body = b"".join(place.source.read(found, None, direct=found.direct))
+        text, moved = self._rewritten(body)
+        if text == body:
+            return self._object.copy(before, seconds_left, tuning)
+        mark = fingerprint(place.location.bucket, place.location.key, found.pin, moved)
+        key = place.fitting(mark, place.location.basename)
+        place.hub.write(found, text, key)
+        result = CopyResult(
+            kind="artifact",
+            uri=place.wanted.uri,
+            destination=place.hub.uri(key),
+            bytes=len(text),
+            pin=found.pin,
+            checksum=f"SHA-256:{hashlib.sha256(text).hexdigest()}",
+            verified="written by the replicator",
+            method="rewritten",
+        )
+        return CopyAnswer(done=True, result=result)
+
+    def _rewritten(self, body: bytes) -> tuple[bytes, str]:
+        """Give the manifest as it is to be in the hub, and where what it lists is there."""
+        uri = self._place.wanted.uri
+        try:
+            text = body.decode()
+            if "s3://" not in text:
+                return body, ""
+            if self._base is None:
+                raise ForeignLocationError("a location, and there is none beside it")
+            kind = PrefixCopy if self._base.wanted.type == "prefix" else ObjectCopy
+            moved = self._base.hub.uri(kind(self._base).destination)
+            return rewrite_manifest(text, str(self._base.location), moved).encode(), moved
+        except UnicodeDecodeError as error:
+            raise refusals.unreadable_manifest(uri, f"it is not UTF-8 text ({error})") from error
+        except ForeignLocationError as error:
+            raise refusals.unreadable_manifest(uri, f"it lists {error}") from error

@@ -1,0 +1,85 @@
+"""Copies one object."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from replicator.aws.artifact_facts import Tuning, fingerprint
+from replicator.aws.artifact_pool import Clock, run
+from replicator.aws.artifact_tally import Item, Tally
+from replicator.aws.artifact_transfer import Transfer
+from replicator.aws.artifact_uploads import Uploads
+from replicator.errors import PermanentError
+from replicator.steps import CopyAnswer, CopyResult, Progress
+
+if TYPE_CHECKING:
+    from replicator.aws.artifact_facts import ObjectFacts
+    from replicator.aws.artifact_place import Place
+
+
+class ObjectCopy:
+    """The copy of one object, in the version that was registered where that is known."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    @property
+    def destination(self) -> str:
+        """Key of the copy."""
+        return self._destination(self.found.pin)
+
+    def _destination(self, pin: str) -> str:
+        location = self._place.location
+        return self._place.fitting(fingerprint(location.bucket, location.key, pin), location.basename)
+
+    @cached_property
+    def found(self) -> ObjectFacts:
+        """The object as it is described now.
+
+        Raises
+        ------
+        PermanentError
+            It is not there, or not what was registered.
+        """
+        source, key = self._place.source, self._place.location.key
+        registered = (self._place.wanted.etag or "").strip('"')
+        found = source.head(key)
+        if not registered or found.etag == registered:
+            return found
+        version = source.version_with(key, registered)
+        if version:
+            return source.head(key, registered, version)
+        was = self._destination(registered)
+        uploads = Uploads(self._place.hub)
+        for upload_id in uploads.open(was).get(was, ()):
+            uploads.abort(was, upload_id)
+        return source.changed(key, f"registered with ETag {registered}, now {found.etag}")
+
+    def copy(self, before: Progress | None, seconds_left: Clock, tuning: Tuning) -> CopyAnswer:
+        """Copy the object, or as many of its parts as there is time for."""
+        place, found, key = self._place, self.found, self.destination
+        there = place.hub.head(key)
+        item = Item(found.key, found.size, found.etag, key, there is not None, found, there)
+        tally = Tally()
+        tally.begin(item, there.size if there else 0)
+        transfer = Transfer(place.source, place.hub, tuning, tally, key)
+        try:
+            done = run([partial(transfer.begin, item)], tuning.streams, seconds_left, tuning.margin)
+        except PermanentError:
+            transfer.abandon_all()
+            raise
+        if not done:
+            return place.unfinished(tally, found.size, before)
+        outcome = tally.latest
+        result = CopyResult(
+            kind="artifact",
+            uri=place.wanted.uri,
+            destination=place.hub.uri(key),
+            bytes=found.size,
+            pin=found.pin,
+            checksum=str(outcome.checksum) if outcome.checksum else None,
+            verified=outcome.verified,
+            method=outcome.method,
+        )
+        return CopyAnswer(done=True, result=result)

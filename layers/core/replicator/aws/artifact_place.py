@@ -1,0 +1,56 @@
+"""One location that is to be copied: from where, to where, and what is said while it is under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replicator.aws import artifact_refusals as refusals
+from replicator.aws.artifact_facts import LONGEST_KEY, shortened
+from replicator.steps import CopyAnswer, Cursor, Progress
+
+if TYPE_CHECKING:
+    from replicator.aws.artifact_hub import Hub
+    from replicator.aws.artifact_source import Source
+    from replicator.aws.artifact_tally import Tally
+    from replicator.identifiers import S3Uri
+    from replicator.steps import ArtifactCopy
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A location of a package, and both of its sides."""
+
+    wanted: ArtifactCopy
+    location: S3Uri
+    source: Source
+    hub: Hub
+
+    def fitting(self, mark: str, name: str) -> str:
+        """Give the key of the copy: the readable one, unless the members that name it have no room for it.
+
+        Then group and version go, for the fingerprint is enough; and last the name, where nobody reads it.
+        """
+        account = self.wanted.destination.split("/")[1]
+        keys = [f"{self.wanted.destination}{mark}/{name}", f"models/{account}/{mark}/{name}"]
+        if name and not self.wanted.named:
+            keys.append(f"models/{account}/{mark}/{shortened(name)}")
+        for key in keys:
+            if len(self.hub.uri(key)) <= self.wanted.longest and len(key.encode()) <= LONGEST_KEY:
+                return key
+        raise refusals.key_too_long(self.wanted.uri, keys[-1], min(LONGEST_KEY, self.wanted.longest))
+
+    def unfinished(
+        self, tally: Tally, total: int, before: Progress | None, cursor: Cursor | None = None
+    ) -> CopyAnswer:
+        """Say how far the copy is.
+
+        Raises
+        ------
+        PermanentError
+            This invocation came no further than the one before it.
+        """
+        now = Progress(moved=min(tally.moved, total), total=total, objects=tally.objects, cursor=cursor)
+        if before and not tally.wrote and before.cursor == cursor:
+            raise refusals.no_progress(str(self.location), now.moved, total)
+        return CopyAnswer(done=False, progress=now)

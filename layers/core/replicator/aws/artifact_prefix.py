@@ -1,0 +1,144 @@
+"""Copies all objects under a prefix, however many there are.
+
+Theory of operation. The prefix is listed and summed up first, for its place in the hub has the fingerprint
+of the whole listing. Then it is listed again and copied in the order of its keys, in a window that slides:
+objects finish in any order, but what is finished without a gap needs no more memory, and an invocation
+that ends early says up to where that is. The next one sums up the listing again, which has to be the
+same, and goes on after that key. At the very end the source is listed once more.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from replicator.aws import artifact_refusals as refusals
+from replicator.aws.artifact_facts import LONGEST_KEY, Tuning
+from replicator.aws.artifact_listing import (
+    Entry,
+    Listing,
+    TimeUpError,
+    UnorderedError,
+    paired,
+    read_ahead,
+    while_in_time,
+)
+from replicator.aws.artifact_pool import Clock, Job, run
+from replicator.aws.artifact_tally import ALREADY_THERE, Item, Tally
+from replicator.aws.artifact_transfer import Transfer
+from replicator.errors import PermanentError
+from replicator.steps import CopyAnswer, CopyResult, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from replicator.aws.artifact_place import Place
+
+
+class PrefixCopy:
+    """The copy of all objects under a prefix, as they were at one moment."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._source = place.source
+        key = place.location.key
+        # SageMaker wants the slash; without it a sibling of the same beginning would come along.
+        self._prefix = key if not key or key.endswith("/") else f"{key}/"
+
+    @property
+    def destination(self) -> str:
+        """Key prefix of the copies. The source is listed for it."""
+        return self._root(self._listed(lambda: True).digest)
+
+    def copy(self, before: Progress | None, seconds_left: Clock, tuning: Tuning) -> CopyAnswer:
+        """Copy all objects, or as many as there is time for."""
+        cursor = before.cursor if before else None
+        tally = Tally(self._prefix, tuning.window, cursor)
+
+        def in_time() -> bool:
+            return seconds_left() > tuning.margin
+
+        try:
+            listing = self._listed(in_time)
+        except TimeUpError:
+            return self._place.unfinished(tally, before.total if before else 0, before, cursor)
+        root = self._root(cursor.listing if cursor else listing.digest)
+        transfer = Transfer(self._source, self._place.hub, tuning, tally, root)
+        try:
+            if cursor and cursor.listing != listing.digest:
+                raise self._changed()
+            self._check_room(listing, root)
+            jobs = self._jobs(listing, root, tally, transfer)
+            if run(jobs, tuning.streams, seconds_left, tuning.margin):
+                self._check_again(listing, tally, cursor.after if cursor else "", in_time)
+                return CopyAnswer(done=True, result=self._result(listing, root, tally))
+        except TimeUpError:
+            pass  # all is copied; the next invocation looks again
+        except PermanentError:
+            transfer.abandon_all()
+            raise
+        return self._place.unfinished(tally, listing.bytes, before, tally.cursor(listing.digest))
+
+    def _listed(self, in_time: Callable[[], bool]) -> Listing:
+        """Sum up what is under the prefix now. Raises `TimeUpError` when there is no time for all of it."""
+        listing = Listing(self._source.bucket, self._prefix)
+        try:
+            listing.add(while_in_time(self._source.pages(self._prefix), in_time))
+        except UnorderedError as error:
+            raise refusals.unordered(self._source.uri(self._prefix), str(error)) from error
+        if not listing.objects:
+            raise refusals.empty(self._source.uri(self._prefix))
+        return listing
+
+    def _root(self, digest: str) -> str:
+        return self._place.fitting(digest[:16], "")
+
+    def _check_room(self, listing: Listing, root: str) -> None:
+        key = root + listing.longest.removeprefix(self._prefix)
+        if len(key.encode()) > LONGEST_KEY:
+            raise refusals.key_too_long(self._source.uri(listing.longest), key, LONGEST_KEY)
+
+    def _jobs(self, listing: Listing, root: str, tally: Tally, transfer: Transfer) -> Iterator[Job | None]:
+        """Give the beginning of each object that is not finished; None while the window is full."""
+        after = tally.after
+        entries = self._entries(listing, after)
+        copies = self._place.hub.pages(root, root + after.removeprefix(self._prefix) if after else "")
+        for entry, there in paired(entries, self._prefix, read_ahead(copies), root):
+            while tally.is_full:
+                yield None
+            item = Item(*entry, root + entry.key.removeprefix(self._prefix), there is not None)
+            tally.begin(item, entry.size if there == entry.size else 0)
+            yield partial(transfer.begin, item)
+
+    def _entries(self, listing: Listing, after: str) -> Iterable[Entry]:
+        if listing.entries is None:
+            return read_ahead(self._source.pages(self._prefix, after))
+        return (entry for entry in listing.entries if entry.key > after)
+
+    def _check_again(
+        self, listing: Listing, tally: Tally, began_after: str, in_time: Callable[[], bool]
+    ) -> None:
+        """Look once more, at the end, whether the source is what it was."""
+        if (tally.objects, tally.bytes) != (listing.objects, listing.bytes):
+            raise self._changed()
+        # With nothing finished in this invocation, the listing at its beginning was the last look.
+        if tally.after != began_after and self._listed(in_time).digest != listing.digest:
+            raise self._changed()
+
+    def _changed(self) -> PermanentError:
+        return refusals.changed(
+            self._source.uri(self._prefix), "objects came, went or changed during the copy"
+        )
+
+    def _result(self, listing: Listing, root: str, tally: Tally) -> CopyResult:
+        return CopyResult(
+            kind="artifact",
+            uri=self._place.wanted.uri,
+            destination=self._place.hub.uri(root),
+            bytes=listing.bytes,
+            objects=listing.objects,
+            pin=listing.digest,
+            checksum=f"SHA-256:{tally.chain.hex()}",
+            verified=", ".join(sorted(tally.verified)),
+            method=", ".join(sorted(tally.methods - {ALREADY_THERE})) or ALREADY_THERE,
+        )

@@ -1,0 +1,113 @@
+"""Listings that are never held whole."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from replicator.aws.artifact_listing import (
+    PAGE,
+    Entry,
+    Listing,
+    TimeUpError,
+    UnorderedError,
+    listed,
+    paired,
+    read_ahead,
+    while_in_time,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def entries(*keys: str) -> list[Entry]:
+    return [Entry(key, len(key), f"etag of {key}") for key in keys]
+
+
+def summed(*pages: list[Entry]) -> Listing:
+    listing = Listing("bucket", "p/")
+    listing.add(pages)
+    return listing
+
+
+def test_the_digest_is_of_the_place_and_of_every_key_size_and_etag() -> None:
+    listing = summed(entries("p/a", "p/b"))
+    expected = "bucket\0p/\0a\x003\0etag of p/a\0b\x003\0etag of p/b\0"
+    assert listing.digest == hashlib.sha256(expected.encode()).hexdigest()
+    assert (listing.objects, listing.bytes) == (2, 6)
+
+
+def test_pages_make_no_difference() -> None:
+    assert summed(entries("p/a"), [], entries("p/b", "p/c")) == summed(entries("p/a", "p/b", "p/c"))
+
+
+def test_the_longest_key_is_the_one_with_the_most_bytes() -> None:
+    assert summed(entries("p/aaa", "p/üü")).longest == "p/üü"
+
+
+@pytest.mark.parametrize("count", [PAGE, PAGE + 1])
+def test_only_what_fits_into_a_page_is_kept(count: int) -> None:
+    found = entries(*(f"p/{number:06}" for number in range(count)))
+    assert summed(found[:700], found[700:]).entries == (found if count == PAGE else None)
+
+
+@pytest.mark.parametrize("keys", [("p/b", "p/a"), ("p/a", "p/a")])
+def test_keys_that_do_not_ascend_are_no_listing_to_go_by(keys: tuple[str, ...]) -> None:
+    with pytest.raises(UnorderedError):
+        summed(*(entries(key) for key in keys))
+
+
+def test_pages_stop_when_the_time_is_up() -> None:
+    taken: list[int] = []
+    pages = (entries(f"p/{number}") for number in range(9))
+    with pytest.raises(TimeUpError):
+        taken.extend(len(page) for page in while_in_time(pages, lambda: len(taken) < 3))
+    assert taken == [1, 1, 1]
+
+
+def test_objects_are_paired_with_what_is_in_their_place() -> None:
+    source = entries("p/a", "p/c", "p/d", "p/\uffff", "p/\U0001f600")
+    hub = [
+        Entry(f"root/{name}", 7, "") for name in ("0", "a", "b", "d", "\uffff", "\U0001f600", "\U0001f601")
+    ]
+    assert [there for _, there in paired(source, "p/", hub, "root/")] == [7, None, 7, 7, 7]
+    assert [there for _, there in paired(source, "p/", [], "root/")] == [None] * 5
+
+
+def test_the_next_page_is_fetched_while_one_is_read_and_no_more() -> None:
+    fetched: list[int] = []
+    came = threading.Semaphore(0)
+
+    def pages() -> Iterator[list[Entry]]:
+        for number in range(5):
+            fetched.append(number)
+            came.release()
+            yield entries(f"{number}a", f"{number}b")
+
+    reading = read_ahead(pages())
+    assert next(reading).key == "0a"
+    assert came.acquire(timeout=5)
+    assert came.acquire(timeout=5)
+    assert fetched == [0, 1]
+    assert [entry.key for entry in reading] == ["0b", *(f"{n}{x}" for n in range(1, 5) for x in "ab")]
+
+
+def test_an_error_of_a_page_comes_where_the_page_would() -> None:
+    def pages() -> Iterator[list[Entry]]:
+        yield entries("a")
+        raise LookupError("broken")
+
+    reading = read_ahead(pages())
+    assert next(reading).key == "a"
+    with pytest.raises(LookupError, match="broken"):
+        next(reading)
+
+
+def test_a_page_is_read_as_s3_gives_it() -> None:
+    page = {"Contents": [{"Key": "a", "Size": 1, "ETag": '"1f"', "StorageClass": "STANDARD"}]}
+    assert listed(page) == [Entry("a", 1, "1f")]
+    assert listed({"KeyCount": 0}) == []
