@@ -9,7 +9,7 @@ import pytest
 
 from local.faults import Fault
 from replicator.errors import ErrorCode, PermanentError, RetryableError
-from tests.integration.artifact_world import KIB, SPOKE_BUCKET, World, emptied, serving
+from tests.integration.artifact_world import HUB_BUCKET, KIB, SPOKE_BUCKET, World, emptied, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +121,18 @@ def test_an_empty_prefix_and_one_that_is_only_an_object(aws: World) -> None:
     aws.put("models/churn", b"an object, and no prefix")
     refused(aws, f"s3://{SPOKE_BUCKET}/models/churn/", ErrorCode.SOURCE_PREFIX_EMPTY, "prefix")
     assert aws.bytes_at(aws.copied(f"s3://{SPOKE_BUCKET}/models/churn").destination).startswith(b"an object")
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("bucket", [HUB_BUCKET, SPOKE_BUCKET])
+def test_a_server_out_of_order_is_no_denial(aws: World, bucket: str, status: int) -> None:
+    """The answer to HeadObject has no body: only the status tells."""
+    uri = aws.put("model.tar.gz", b"small")
+    aws.copied(uri)
+    aws.faults.add(Fault(operation="HeadObject", path=f"{bucket}/.", status=status, times=None))
+    with pytest.raises(RetryableError, match=f"HeadObject of s3://{bucket}/") as caught:
+        aws.copy(uri)
+    assert caught.value.code == ErrorCode.SERVICE_UNAVAILABLE
 
 
 def test_deleted_between_listing_and_copying(aws: World) -> None:

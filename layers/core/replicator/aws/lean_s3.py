@@ -29,6 +29,8 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies, parse_timestamp
 
+from replicator.aws.lean_http import Connection, OddAnswerError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -182,20 +184,14 @@ class LeanS3:
     def _exchange(
         self, scheme: str, host: str, method: str, target: str, headers: dict[str, str]
     ) -> tuple[int, Mapping[str, str], bytes]:
-        kept: dict[str, http.client.HTTPConnection] = self._threads.__dict__
+        kept: dict[str, Connection] = self._threads.__dict__
         connection = kept.get(host)
         if connection is None:
-            connection = kept[host] = (
-                http.client.HTTPSConnection(host, timeout=self._timeout, context=_tls())
-                if scheme == "https"
-                else http.client.HTTPConnection(host, timeout=self._timeout)
-            )
+            context = _tls() if scheme == "https" else None
+            connection = kept[host] = Connection(host, self._timeout, context)
         try:
-            connection.request(method, target, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()  # type: ignore[return-value]
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
+            return connection.exchange(method, target, headers)
+        except (OSError, OddAnswerError) as error:
             raise _Again from error
 
 
