@@ -90,6 +90,7 @@ class World:
         longest: int = 1024,
         named: bool = True,
         base: ArtifactCopy | None = None,
+        member: str | None = None,
     ) -> CopyAnswer:
         """Copy, with the code under test, over HTTP."""
         wanted = ArtifactCopy(
@@ -100,6 +101,7 @@ class World:
             longest=longest,
             named=named,
             base=base,
+            member=member,
         )
         request = CopyRequest(source_arn=PACKAGE, copy_=wanted, progress=progress)
         sessions = Sessions("aws", REGION, self.own)

@@ -210,6 +210,15 @@ def test_a_source_that_is_deleted_in_between_is_refused(aws: World, body: bytes,
     assert aws.open_uploads() == 0
 
 
+@pytest.mark.parametrize("kind", ["object", "prefix"])
+def test_a_location_in_free_text_that_is_not_there_says_who_names_it(aws: World, kind: str) -> None:
+    with pytest.raises(
+        PermanentError, match=r"It is named by Environment\{DATA\} of arn:aws:sagemaker:"
+    ) as caught:
+        aws.copy(f"s3://{SPOKE_BUCKET}/nothing/x", kind=kind, member="Environment{DATA}")
+    assert caught.value.code in (ErrorCode.SOURCE_OBJECT_MISSING, ErrorCode.SOURCE_PREFIX_EMPTY)
+
+
 def test_a_missing_object_and_a_missing_bucket(aws: World) -> None:
     message = refused(aws, f"s3://{SPOKE_BUCKET}/nowhere.tar.gz", ErrorCode.SOURCE_OBJECT_MISSING)
     assert message == f"s3://{SPOKE_BUCKET}/nowhere.tar.gz is not there. Put it there, then redrive."

@@ -1,7 +1,7 @@
 """Part planning, also for sizes that no test can hold."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from replicator.parts import GIB, MIB, PartLimits, PartPlan, TooLargeError, plan_parts
@@ -32,6 +32,7 @@ def test_parts_keep_the_limits_of_s3_and_cover_the_object(size: int, preferred: 
     assert plan.part(plan.count).last == size - 1
 
 
+@settings(deadline=None)  # up to 5,000 parts, on a machine that may be busy
 @given(size=st.integers(1, 5_000), part_size=st.integers(1, 300))
 def test_the_parts_of_a_plan_are_the_object_without_gap_or_overlap(size: int, part_size: int) -> None:
     parts = list(PartPlan(size, part_size))

@@ -126,6 +126,14 @@ def test_object_or_prefix_as_each_member_means_it() -> None:
         ("s3://bbb/code.tar.gz", "object", None),
         ("s3://bbb/data/", "prefix", None),
     ]
+    # What only free text names says where, for the person who may not have meant a location.
+    container_0 = "InferenceSpecification.Containers[0]"
+    assert [c.member for c in copies if isinstance(c, ArtifactCopy)] == [
+        None,
+        None,
+        f"{container_0}.Environment{{SAGEMAKER_SUBMIT_DIRECTORY}}",
+        f"{container_0}.Environment{{DATA}}",
+    ]
 
 
 def test_one_location_with_two_recorded_states_is_refused() -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # S3Uri, S3ModelUri, Url: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 LOCATION_MAX = 1024
+_LONGEST_PATH = 120
+"""Of a member that is named in a message: a run's state has little room."""
 
 type Description = Mapping[str, Any]
 """What `DescribeModelPackage` answers, without ``ResponseMetadata``."""
@@ -126,6 +128,7 @@ def artifact_copy(found: Found, location: S3Uri, destination: str) -> ArtifactCo
             destination=destination,
             longest=rule.longest if isinstance(rule, Text) else LOCATION_MAX,
             named=False,
+            member=found.path[:_LONGEST_PATH],
         )
     by_type = rule.type == "S3DataType"
     is_prefix = by_type and found.beside.get("S3DataType") == "S3Prefix"

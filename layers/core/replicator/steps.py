@@ -41,6 +41,8 @@ class ArtifactCopy(Strict):
     """Of a manifest: the copy of the location beside it, below which what it lists lies."""
     named: bool = True
     """Whether SageMaker uses the last segment of the key as a file name, so that it has to stay."""
+    member: str | None = None
+    """Path of the free text that names it, where nothing but free text does: for the message when it is missing."""
 
 
 class ImageCopy(Strict):

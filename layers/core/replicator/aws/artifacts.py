@@ -85,7 +85,15 @@ def copy_artifact(
             case "manifest":
                 return ManifestCopy(place(wanted), place(wanted.base) if wanted.base else None)
 
-    return copy(wanted).copy(request.progress, seconds_left, tuning)
+    try:
+        return copy(wanted).copy(request.progress, seconds_left, tuning)
+    except PermanentError as error:
+        if wanted.member is None:
+            raise
+        # Who wrote it there may not have thought of it as a location at all.
+        raise PermanentError(
+            error.code, f"{error.message} It is named by {wanted.member} of {request.source_arn}."
+        ) from error
 
 
 def _location(source_arn: str, copy: ArtifactCopy) -> S3Uri:
