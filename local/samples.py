@@ -28,6 +28,7 @@ FUNCTIONS = {
         "record_failure",
         "sweep",
         "redrive",
+        "reconcile",
     )
 }
 """Logical id of each function."""

@@ -55,6 +55,7 @@ class Run:
     error: str | None
     cause: str | None
     calls: list[tuple[str, dict[str, Any]]]
+    output: Any = None
 
     @property
     def names(self) -> list[str]:
@@ -92,19 +93,20 @@ class Machine:
             return False, json.dumps(report)
         return True, json.dumps(answer)
 
-    def run(self, name: str = "run") -> Run:
-        """Run to the end."""
+    def run(self, name: str = "run", given: dict[str, Any] | None = None) -> Run:
+        """Run to the end; without an input of its own, for `SOURCE`."""
         states = boto3.client("stepfunctions", region_name=stacks.REGION)
         (machine,) = states.list_state_machines()["stateMachines"]
         execution = states.start_execution(
             stateMachineArn=machine["stateMachineArn"],
             name=name,
-            input=json.dumps({"source_arn": SOURCE, "attempt": 1}),
+            input=json.dumps(given or {"source_arn": SOURCE, "attempt": 1}),
         )["executionArn"]
         for _ in range(1000):
             found = states.describe_execution(executionArn=execution)
             if found["status"] != "RUNNING":
-                return Run(found["status"], found.get("error"), found.get("cause"), self.calls)
+                output = json.loads(found["output"]) if "output" in found else None
+                return Run(found["status"], found.get("error"), found.get("cause"), self.calls, output)
             time.sleep(0.02)
         raise AssertionError(f"the run does not end; it called {[name for name, _ in self.calls]}")
 

@@ -228,9 +228,9 @@ def source(name: str) -> dict[str, Any]:
     return dict(yaml_parse((ROOT / name).read_text(encoding="utf-8")))
 
 
-def definition() -> dict[str, Any]:
-    """Read the state machine's definition as it is written."""
-    text = (ROOT / "statemachine" / "replicate.asl.yaml").read_text(encoding="utf-8")
+def definition(name: str = "replicate") -> dict[str, Any]:
+    """Read a state machine's definition as it is written."""
+    text = (ROOT / "statemachine" / f"{name}.asl.yaml").read_text(encoding="utf-8")
     return dict(yaml.safe_load(text))
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.infra.stacks import Stack
 
 NAMESPACES = ["registry-replicator", "ml", "a23456789-b23456789-c23456789-32"]
-READERS = ["PlanRole", "CopyArtifactRole", "CopyImageRole", "RegisterRole"]
+READERS = ["PlanRole", "CopyArtifactRole", "CopyImageRole", "RegisterRole", "ReconcileRole"]
 
 
 @pytest.fixture(params=NAMESPACES)
@@ -43,7 +43,7 @@ def test_the_hub_assumes_the_role_that_the_spoke_makes(pair: tuple[Stack, Stack]
     assert allowed == {(f"arn:aws:iam::*:role/{name}",)}
 
 
-def test_the_spoke_trusts_the_four_readers_for_itself_only(pair: tuple[Stack, Stack]) -> None:
+def test_the_spoke_trusts_the_five_readers_for_itself_only(pair: tuple[Stack, Stack]) -> None:
     hub, spoke = pair
     (trust,) = stacks.statements(spoke.of_type("AWS::IAM::Role")["ReadRole"]["AssumeRolePolicyDocument"])
     assert trust.principal == {"AWS": f"arn:aws:iam::{stacks.HUB}:root"}

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 # For every function and no model: how loud it is, and where the AWS is when it is not the real one.
 FOR_THE_LIBRARIES = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "AWS_ENDPOINT_URL"}
-NAMES = ["intake", "plan", "copy_artifact", "copy_image", "register", "record_failure", "sweep", "redrive"]
+NAMES = [
+    "intake",
+    "plan",
+    "copy_artifact",
+    "copy_image",
+    "register",
+    "record_failure",
+    "sweep",
+    "redrive",
+    "reconcile",
+]
 
 
 def model(name: str) -> type[settings.Settings]:

@@ -22,15 +22,20 @@ _TRACING = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 ON_EVERYTHING = {
     **{
         (role, action): _TRACES
-        for role in ("intake", "plan", "copy-artifact", "copy-image", "register", "record-failure", "sweep", "redrive")
+        for role in (
+            "intake", "plan", "copy-artifact", "copy-image", "register", "record-failure",
+            "sweep", "redrive", "reconcile",
+        )
         for action in _TRACING
     },
     **{
-        ("replicate", action): _TRACES
+        (role, action): _TRACES
+        for role in ("replicate", "reconciler")
         for action in (*_TRACING, "xray:GetSamplingRules", "xray:GetSamplingTargets")
     },
     **{
-        ("replicate", f"logs:{action}"): _LOG_DELIVERY
+        (role, f"logs:{action}"): _LOG_DELIVERY
+        for role in ("replicate", "reconciler")
         for action in (
             "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
             "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
@@ -112,13 +117,13 @@ def test_only_the_listed_patterns_are_granted(hub: Stack) -> None:
     resources = {resource for each in stacks.granted(hub) for resource in each.resources}
     patterns = {resource for resource in resources if "*" in resource and resource != "*"}
     logs = {pattern for pattern in patterns if ":log-group:/aws/lambda/" in pattern}
-    assert len(logs) == 8
+    assert len(logs) == 9
     assert patterns - logs == set(PATTERNS)
 
 
 def test_a_function_writes_its_own_log_only(hub: Stack) -> None:
     for role, found in of(hub, "logs").items():
-        if role != "replicate":
+        if role not in {"replicate", "reconciler"}:
             (only,) = found
             group = f"/aws/lambda/registry-replicator-{role}"
             assert only.resources == (f"arn:aws:logs:eu-west-1:{stacks.HUB}:log-group:{group}:*",)
@@ -165,7 +170,7 @@ def test_the_copy_role_is_taken_by_one_function_for_a_known_spoke() -> None:
     assert {each.where for each in takers} == {"copy-artifact"}
 
 
-@pytest.mark.parametrize("each", ["plan", "copy-artifact", "copy-image", "register"])
+@pytest.mark.parametrize("each", ["plan", "copy-artifact", "copy-image", "register", "reconcile"])
 def test_a_spoke_is_read_with_a_tagged_session_only(hub: Stack, each: str) -> None:
     (found,) = [its for its in of(hub, "sts")[each] if "iam::*" in its.resources[0]]
     assert set(found.actions) == {"sts:AssumeRole", "sts:TagSession"}
@@ -173,7 +178,7 @@ def test_a_spoke_is_read_with_a_tagged_session_only(hub: Stack, each: str) -> No
 
 
 def test_nobody_else_assumes_a_role(hub: Stack) -> None:
-    assert set(of(hub, "sts")) == {"plan", "copy-artifact", "copy-image", "register"}
+    assert set(of(hub, "sts")) == {"plan", "copy-artifact", "copy-image", "register", "reconcile"}
 
 
 def test_only_copy_image_writes_images(hub: Stack) -> None:
@@ -189,7 +194,9 @@ def test_only_copy_image_writes_images(hub: Stack) -> None:
 
 def test_only_register_writes_the_registry(hub: Stack) -> None:
     assert holders(hub, REGISTRY_WRITES) == {"register"}
-    assert set(of(hub, "sagemaker")) == {"register"}
+    assert set(of(hub, "sagemaker")) == {"register", "reconcile"}
+    (looks,) = of(hub, "sagemaker")["reconcile"]
+    assert looks.actions == ("sagemaker:DescribeModelPackage",)
     everything = {action for each in stacks.granted(hub) for action in each.actions}
     assert {action for action in everything if action.startswith("sagemaker:Delete")} == set()
 
@@ -212,6 +219,7 @@ def test_queues_are_used_as_the_design_says(hub: Stack) -> None:
         ("record-failure", (dead,)),
         ("sweep", (dead,)),
         ("redrive", (intake,)),
+        ("reconcile", (intake,)),
     }
     takes = {
         (each.where, each.resources) for each in stacks.granted(hub) if "sqs:ReceiveMessage" in each.actions
@@ -221,6 +229,12 @@ def test_queues_are_used_as_the_design_says(hub: Stack) -> None:
 
 def test_the_ledger_is_kept_by_five_and_never_deleted_from(hub: Stack) -> None:
     found = of(hub, "dynamodb")
+    ledger, spokes = found.pop("reconcile")
+    assert (ledger.actions, ledger.resources) == (
+        ("dynamodb:Scan", "dynamodb:BatchGetItem"),
+        (hub.arn("Ledger"),),
+    )
+    assert (spokes.actions, spokes.resources) == (("dynamodb:Scan", "dynamodb:GetItem"), (hub.arn("Spokes"),))
     assert set(found) == {"intake", "plan", "register", "record-failure", "sweep"}
     sweeps, index, spokes = found.pop("sweep")
     assert set(sweeps.actions) == {"dynamodb:GetItem", "dynamodb:UpdateItem"}
@@ -238,7 +252,18 @@ def test_the_ledger_is_kept_by_five_and_never_deleted_from(hub: Stack) -> None:
 
 
 def test_only_intake_starts_runs_and_only_runs_invoke(hub: Stack) -> None:
-    assert holders(hub, {"states:StartExecution"}) == {"intake"}
+    starts = {
+        each.where: each.resources for each in stacks.granted(hub) if "states:StartExecution" in each.actions
+    }
+    assert starts == {
+        "intake": (hub.outputs["StateMachineArn"],),
+        "reconcile-daily": (hub.outputs["ReconcileStateMachineArn"],),
+    }
+    assert set(of(hub, "lambda")) == {"replicate", "reconciler"}
+    (invokes,) = of(hub, "lambda")["reconciler"]
+    assert invokes.resources == (
+        f"arn:aws:lambda:eu-west-1:{stacks.HUB}:function:registry-replicator-reconcile",
+    )
     looks = {(action, each.resources) for each in of(hub, "states")["sweep"] for action in each.actions}
     machine = hub.outputs["StateMachineArn"]
     assert looks == {
@@ -246,7 +271,6 @@ def test_only_intake_starts_runs_and_only_runs_invoke(hub: Stack) -> None:
         ("states:DescribeExecution", (machine.replace(":stateMachine:", ":execution:") + ":*",)),
     }
     (invokes,) = of(hub, "lambda")["replicate"]
-    assert set(of(hub, "lambda")) == {"replicate"}
     names = ["plan", "copy-artifact", "copy-image", "register", "record-failure"]
     assert set(invokes.resources) == {
         f"arn:aws:lambda:eu-west-1:{stacks.HUB}:function:registry-replicator-{name}" for name in names
@@ -256,7 +280,7 @@ def test_only_intake_starts_runs_and_only_runs_invoke(hub: Stack) -> None:
 def test_services_take_their_roles_for_this_account_only(hub: Stack) -> None:
     for name, role in hub.of_type("AWS::IAM::Role").items():
         (only,) = stacks.statements(role["AssumeRolePolicyDocument"])
-        if name == "ReplicateRole":
+        if name in {"ReplicateRole", "ReconcilerRole", "ReconcileScheduleRole"}:
             assert only.condition["StringEquals"] == {"aws:SourceAccount": stacks.HUB}
         elif name != "S3CopyRole":
             assert only.principal == {"Service": "lambda.amazonaws.com"}

@@ -8,6 +8,7 @@ import pytest
 
 from replicator.aws.ledger import UNSETTLED
 from replicator.operations.redriving import HIDDEN_SECONDS
+from replicator.reconciliation import ReconcileRequest
 from tests.infra import stacks
 
 if TYPE_CHECKING:
@@ -32,10 +33,16 @@ def queues(stack: Stack) -> dict[str, dict[str, Any]]:
     return {stack.arn(name): its | {"Url": prefix + its["QueueName"]} for name, its in made}
 
 
+def forwarding(stack: Stack) -> dict[str, dict[str, Any]]:
+    """Give the rules that forward events. What a schedule misses, the next time makes good."""
+    rules = stack.of_type("AWS::Events::Rule").items()
+    return {name: rule for name, rule in rules if "EventPattern" in rule}
+
+
 def test_whatever_a_rule_delivers_to_lets_the_rule_in(hub: Stack, spoke: Stack) -> None:
     seen = 0
     for stack in (hub, spoke):
-        for name, rule in stack.of_type("AWS::Events::Rule").items():
+        for name, rule in forwarding(stack).items():
             for target in rule["Targets"]:
                 ends = {target["Arn"], target.get("DeadLetterConfig", {}).get("Arn")}
                 for arn in ends & set(queues(stack)):
@@ -53,9 +60,8 @@ def test_whatever_a_rule_delivers_to_lets_the_rule_in(hub: Stack, spoke: Stack) 
 
 def test_every_rule_for_events_has_a_dead_letter_queue_and_a_day_of_retries(hub: Stack, spoke: Stack) -> None:
     for stack in (hub, spoke):
-        rules = [its for its in stack.of_type("AWS::Events::Rule").values() if "EventPattern" in its]
-        assert rules
-        for rule in rules:
+        assert forwarding(stack)
+        for rule in forwarding(stack).values():
             for target in rule["Targets"]:
                 assert target["DeadLetterConfig"]["Arn"] in queues(stack)
                 assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": DAY, "MaximumRetryAttempts": 185}
@@ -229,7 +235,7 @@ def test_every_dead_letter_queue_has_an_alarm(hub: Stack, spoke: Stack) -> None:
         }
         dead = {
             target["DeadLetterConfig"]["Arn"].rpartition(":")[2]
-            for rule in stack.of_type("AWS::Events::Rule").values()
+            for rule in forwarding(stack).values()
             for target in rule["Targets"]
             if "DeadLetterConfig" in target
         }
@@ -247,3 +253,16 @@ def test_the_sweep_comes_every_quarter_of_an_hour(hub: Stack) -> None:
     assert permission["SourceArn"] == hub.arn(name)
     # A sweep ends before the next begins.
     assert hub.of_type("AWS::Lambda::Function")["SweepFunction"]["Timeout"] < 900
+
+
+def test_everything_is_reconciled_once_a_day(hub: Stack) -> None:
+    rule = hub.of_type("AWS::Events::Rule")["ReconcileSchedule"]
+    assert rule["ScheduleExpression"] == "cron(17 3 * * ? *)"
+    (target,) = rule["Targets"]
+    assert target["Arn"] == hub.outputs["ReconcileStateMachineArn"]
+    assert ReconcileRequest.model_validate_json(target["Input"]) == ReconcileRequest(mode="reconcile")
+    role = hub.of_type("AWS::IAM::Role")["ReconcileScheduleRole"]
+    assert target["RoleArn"].endswith(role["RoleName"])
+    (trust,) = stacks.statements(role["AssumeRolePolicyDocument"])
+    assert trust.principal == {"Service": "events.amazonaws.com"}
+    assert trust.condition["ArnEquals"] == {"aws:SourceArn": hub.arn("ReconcileSchedule")}

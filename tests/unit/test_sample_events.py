@@ -14,6 +14,7 @@ from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent, admit
 from replicator.operations.failing import FailureRequest, read_failure
 from replicator.operations.redriving import RedriveRequest
+from replicator.reconciliation import ReconcileRequest
 from replicator.steps import Action, CopyRequest, RegisterRequest, RunInput
 
 if TYPE_CHECKING:
@@ -142,6 +143,19 @@ def test_redrive(name: str, request_: RedriveRequest) -> None:
 def test_sweep() -> None:
     assert samples("sweep") == ["scheduled"]
     assert load("sweep", "scheduled") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        ("daily", ReconcileRequest()),
+        ("backfill-dry-run", ReconcileRequest(
+            mode="backfill", accounts=["111111111111"], group="churn", dry_run=True
+        )),
+    ],
+)  # fmt: skip
+def test_reconcile(name: str, request_: ReconcileRequest) -> None:
+    assert ReconcileRequest.model_validate(load("reconcile", name)) == request_
 
 
 def test_every_function_has_samples() -> None:

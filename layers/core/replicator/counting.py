@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from replicator.ledger import Entry
+    from replicator.reconciliation import ReconcileAnswer, ReconcileRequest
     from replicator.steps import CopyResult, RegisterAnswer
 
 
@@ -54,6 +55,7 @@ class Metric(StrEnum):
     VERSIONS_MISSING = "VersionsMissing"
     VERSIONS_NEWER = "VersionsNewer"
     MIRRORS_DRIFTED = "MirrorsDrifted"
+    MIRRORS_DELETED = "MirrorsDeleted"
     SOURCES_GONE = "SourcesGone"
     SPOKES_UNREADABLE = "SpokesUnreadable"
 
@@ -148,6 +150,29 @@ def copied_image(streamed: int, *, whole: bool) -> list[Count]:
     """Count the bytes of an image that one invocation moved, and the image when that made it whole."""
     counts = [Count(Metric.IMAGES_COPIED)] if whole else []
     return [*counts, Count(Metric.IMAGE_BYTES_COPIED, streamed)] if streamed else counts
+
+
+def reconciled(request: ReconcileRequest, answer: ReconcileAnswer) -> list[Count]:
+    """Count what a reconciliation found, once, at its end, zeros included: an alarm tells of the last one.
+
+    A backfill and a dry run count nothing. Of a part of the spokes only what it found is counted, and not what
+    it looked for: that the others drift or are unreadable still holds.
+    """
+    if not answer.done or request.dry_run or request.mode != "reconcile":
+        return []
+    totals = answer.totals
+    found = {
+        Metric.VERSIONS_MISSING: totals.missing,
+        Metric.VERSIONS_NEWER: totals.newer,
+        Metric.SOURCES_GONE: totals.gone,
+    }
+    if not request.accounts and request.group is None:
+        found |= {
+            Metric.MIRRORS_DRIFTED: totals.drifted,
+            Metric.MIRRORS_DELETED: totals.mirrors_deleted,
+            Metric.SPOKES_UNREADABLE: totals.unreadable_spokes,
+        }
+    return [Count(metric, value) for metric, value in found.items()]
 
 
 def lag(entry: Entry, now: datetime) -> float | None:

@@ -82,6 +82,8 @@ class Entry:
     event: str | None = None
     """The event that started the attempt, as intake takes it again."""
     claimed_at: str | None = None
+    finished_at: str | None = None
+    """When the last run let go of it."""
     creating_since: str | None = None
     """When a mirror was first about to be created: one may exist from then on."""
     hub_arn: str | None = None
@@ -141,6 +143,7 @@ class Entry:
             execution_arn=item.get("execution_arn"),
             event=item.get("event"),
             claimed_at=item.get("claimed_at"),
+            finished_at=item.get("finished_at"),
             creating_since=item.get("creating_since"),
             hub_arn=item.get("hub_arn"),
             fingerprint=item.get("fingerprint"),

@@ -260,8 +260,11 @@ def source_deleted(mirror: Description, at: str) -> Update:
     return result
 
 
-def drifted(mirror: Description, last: Written, mirrored: bool) -> list[str]:
-    """Name what a person changed in the hub: what the mirror shows otherwise than after the last write.
+def drifted(source: Description, mirror: Description, last: Written, mirrored: bool) -> list[str]:
+    """Name what a person changed in the hub, so that it is not what the source says.
+
+    That is what the mirror shows otherwise than after the last write; and what was never written, because a
+    person had set it before the source did.
 
     Parameters
     ----------
@@ -270,6 +273,8 @@ def drifted(mirror: Description, last: Written, mirrored: bool) -> list[str]:
     """
     hub = shown(mirror)
     found = [unit for unit, was in last.members.items() if digest(hub.get(unit)) != _showed(was)]
+    theirs = {unit: value for unit, value in shown(source).items() if unit not in last.members}
+    found += [unit for unit, value in theirs.items() if hub.get(unit) not in (None, value)]
     if mirrored and last.source_approval and mirror.get(APPROVAL) != last.source_approval:
         found.append(APPROVAL)
     return found

@@ -198,3 +198,12 @@ class RedriveSettings(Settings):
 
     dead_letter_queue_url: Text
     intake_queue_url: Text
+
+
+class ReconcileSettings(PolicySettings):
+    """For ``reconcile``."""
+
+    spoke_accounts: Accounts
+    """Empty when the organization is what admits a spoke."""
+    intake_queue_url: Text
+    runs_per_spoke: Annotated[int, Field(ge=1)]

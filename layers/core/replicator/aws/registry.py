@@ -15,7 +15,7 @@ from replicator.constraints import violations
 from replicator.errors import ErrorCode, PermanentError, RetryableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     import boto3
@@ -39,6 +39,30 @@ def _missing(error: ClientError) -> bool:
     return said.get("Code") in {"ValidationException", "ResourceNotFound"} and (
         "does not exist" in said.get("Message", "") or "not found" in said.get("Message", "").lower()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a listing says of a version."""
+
+    arn: str
+    version: int
+    approval_status: str | None
+
+
+_PAGE = 100  # the most that a List operation of SageMaker gives
+
+
+def _with_token(call: Callable[..., Any], request: dict[str, Any], token: str | None) -> Any:
+    if token is None:
+        return call(**request)
+    try:
+        return call(**request, NextToken=token)
+    except ClientError as error:
+        # How long a token lives is not documented.
+        if error.response["Error"].get("Code") != "ValidationException" or _missing(error):
+            raise
+        return call(**request)
 
 
 class Registry:
@@ -84,6 +108,43 @@ class Registry:
             )
             tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
         return Group(name, answer.get("ModelPackageGroupDescription"), tags)
+
+    def groups_page(self, token: str | None, containing: str | None = None) -> tuple[list[str], str | None]:
+        """List names of groups, and give the token of the next page.
+
+        Parameters
+        ----------
+        token
+            Of this page. Listing begins anew with one that SageMaker does not know any more.
+        containing
+            Only names that contain this.
+        """
+        more: dict[str, Any] = {"NameContains": containing} if containing else {}
+        more |= {"MaxResults": _PAGE, "SortBy": "Name", "SortOrder": "Ascending"}
+        with translated(
+            "listing the model package groups", denied=self._denied, otherwise=ErrorCode.PACKAGE_NOT_FOUND
+        ):
+            answer = _with_token(self._client.list_model_package_groups, more, token)
+        names = [each["ModelPackageGroupName"] for each in answer["ModelPackageGroupSummaryList"]]
+        return names, answer.get("NextToken")
+
+    def versions_page(self, group: str, token: str | None) -> tuple[list[Version], str | None]:
+        """List versions of a group, the oldest first, and give the token of the next page, as `groups_page`."""
+        more: dict[str, Any] = {"ModelPackageGroupName": group, "MaxResults": _PAGE}
+        more |= {"SortBy": "CreationTime", "SortOrder": "Ascending"}
+        doing = f"listing the versions of the model package group {group}"
+        with translated(doing, denied=self._denied, otherwise=ErrorCode.PACKAGE_NOT_FOUND):
+            try:
+                answer = _with_token(self._client.list_model_packages, more, token)
+            except ClientError as error:
+                if _missing(error):
+                    return [], None
+                raise
+        found = [
+            Version(each["ModelPackageArn"], each["ModelPackageVersion"], each.get("ModelApprovalStatus"))
+            for each in answer["ModelPackageSummaryList"]
+        ]
+        return found, answer.get("NextToken")
 
     def create_group(self, name: str, description: str, tags: Mapping[str, str]) -> bool:
         """Make a group; False when one is there already, which stays as it is."""

@@ -1,0 +1,122 @@
+"""The ledger read in bulk: pages of all its items, and the items of many versions at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from replicator.aws.failures import translated
+from replicator.aws.sessions import client_config
+from replicator.errors import ErrorCode, PermanentError, RetryableError
+from replicator.ledger import Entry, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+    import boto3
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+# What reconciling needs of an item; the locations of a large package are left where they are.
+_MEMBERS = (
+    "source_arn", "state", "schema", "attempt", "read_at", "finished_at", "code", "hub_arn", "fingerprint",
+    "source_created", "source_approval", "written",
+)  # fmt: skip
+_NAMES = {f"#{i}": name for i, name in enumerate(_MEMBERS)}  # some of them are reserved words
+# BatchGetItem: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+_BATCH = 100
+_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items, in the table's own order."""
+
+    entries: list[Entry]
+    """An item that this release does not understand is in it as running: nothing is done about it."""
+    unknown: dict[str, PermanentError]
+    """Why it does not understand them, by ARN."""
+    last: str | None
+    """The ARN after which the next page begins; None when there is none."""
+
+
+class LedgerPages:
+    """One table, its key ``source_arn``.
+
+    Parameters
+    ----------
+    session
+        The function's own.
+    sleep
+        Waits before what DynamoDB left out is asked for again.
+    """
+
+    def __init__(self, session: boto3.Session, table: str, sleep: Callable[[float], None]) -> None:
+        self._client: DynamoDBClient = session.client("dynamodb", config=client_config())
+        self._table = table
+        self._sleep = sleep
+
+    def page(self, after: str | None, size: int) -> Page:
+        """Read up to ``size`` items after one; None for the first."""
+        start: dict[str, Any] = {"ExclusiveStartKey": {"source_arn": {"S": after}}} if after else {}
+        with self._translated("reading a page of"):
+            answer = self._client.scan(TableName=self._table, Limit=size, **_projection(), **start)
+        unknown: dict[str, PermanentError] = {}
+        entries = [_entry(item, unknown) for item in answer["Items"]]
+        last = answer.get("LastEvaluatedKey")
+        return Page(entries, unknown, last["source_arn"]["S"] if last else None)
+
+    def among(self, source_arns: Iterable[str]) -> dict[str, Entry]:
+        """Read the items of these versions, consistently, as far as there are any.
+
+        An item that this release does not understand counts as running: nothing is done about it.
+        """
+        arns, found = sorted(set(source_arns)), dict[str, Entry]()
+        for start in range(0, len(arns), _BATCH):
+            found |= self._batch(arns[start : start + _BATCH])
+        return found
+
+    def _batch(self, arns: list[str]) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        rest: Any = {
+            self._table: {
+                "Keys": [{"source_arn": {"S": arn}} for arn in arns],
+                "ConsistentRead": True,
+                **_projection(),
+            }
+        }
+        for pause in (*_PAUSES, None):
+            with self._translated(f"reading {len(arns)} items of"):
+                answer = self._client.batch_get_item(RequestItems=rest)
+            for item in answer["Responses"].get(self._table, []):
+                found[item["source_arn"]["S"]] = _entry(item, {})
+            rest = answer.get("UnprocessedKeys")
+            if not rest:
+                return found
+            if pause is not None:
+                self._sleep(pause)
+        raise RetryableError(ErrorCode.THROTTLED, f"the ledger {self._table} does not answer for all items")
+
+    def _translated(self, doing: str) -> AbstractContextManager[None]:
+        return translated(
+            f"{doing} the ledger {self._table}",
+            denied=ErrorCode.HUB_ACCESS_DENIED,
+            otherwise=ErrorCode.HUB_REFUSED,
+            advice="Deploy the hub's stack again.",
+        )
+
+
+def _projection() -> dict[str, Any]:
+    return {"ProjectionExpression": ", ".join(_NAMES), "ExpressionAttributeNames": _NAMES}
+
+
+def _entry(item: Mapping[str, Any], unknown: dict[str, PermanentError]) -> Entry:
+    deserialize = TypeDeserializer().deserialize
+    try:
+        return Entry.from_item({name: deserialize(value) for name, value in item.items()})
+    except PermanentError as error:
+        arn = item["source_arn"]["S"]
+        unknown[arn] = error
+        return Entry(arn, State.RUNNING)
