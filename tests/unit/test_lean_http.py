@@ -157,3 +157,11 @@ def test_no_header_is_smuggled_in(headers: dict[str, str]) -> None:
         with pytest.raises(OddAnswerError):
             connection.exchange("PUT", "/", headers)
         assert server.requests == []
+
+
+@pytest.mark.parametrize("end", [b"", b"x-amz-checksum-crc64nvme: AAAAA"])
+def test_headers_that_break_off_are_no_answer_to_head(end: bytes) -> None:
+    """It would look like an object without a checksum."""
+    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + end
+    with talking(cut) as (_, connection), pytest.raises(OddAnswerError):
+        connection.exchange("HEAD", "/", {})
