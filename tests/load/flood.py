@@ -205,6 +205,12 @@ class Flood:
         known = wait_for(over, what="the executions to end") or {}
         return [(known[name]["stopDate"] - approved).total_seconds() for name, approved in named.items()]
 
+    def started_after(self, version: Version, others: Iterable[Version]) -> int:
+        """Count the versions whose runs were started after that of another one."""
+        known = self.executions()
+        first = known[execution_name(version.arn, 1)]["startDate"]
+        return sum(known[execution_name(other.arn, 1)]["startDate"] > first for other in others)
+
     def of(self, account: str) -> list[Version]:
         """Give the versions of a spoke."""
         return [version for version in self.versions if version.scientist.account == account]
