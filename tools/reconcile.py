@@ -30,18 +30,18 @@ DONE, FAILED, UNREADABLE, INTERRUPTED = 0, 1, 3, 130
 _POLL_SECONDS = 3.0
 
 
-def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line, or words in its place."""
-    parser = argparse.ArgumentParser(prog="make reconcile", description=__doc__)
-    parser.add_argument("mode", choices=["reconcile", "backfill"], help="backfill: only what has no mirror")
-    parser.add_argument("--namespace", default="registry-replicator", help="Namespace of the hub's stack")
-    parser.add_argument("--account", action="append", default=[], help="only this spoke; may be repeated")
-    parser.add_argument("--group", help="only this model package group")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and send nothing")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Give the parser of the command line."""
+    made = argparse.ArgumentParser(prog="make reconcile", description=__doc__)
+    made.add_argument("mode", choices=["reconcile", "backfill"], help="backfill: only what has no mirror")
+    made.add_argument("--namespace", default="registry-replicator", help="Namespace of the hub's stack")
+    made.add_argument("--account", action="append", default=[], help="only this spoke; may be repeated")
+    made.add_argument("--group", help="only this model package group")
+    made.add_argument("--dry-run", action="store_true", help="say what would be done, and send nothing")
+    made.add_argument(
         "--follow", action="store_true", help="start nothing; follow the one that was started last"
     )
-    return parser.parse_args(words)
+    return made
 
 
 def dry_run(function: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def machine_arn(name: str) -> str:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command."""
-    arguments = read_arguments(words)
+    arguments = parser().parse_args(words)
     try:
         return run(arguments)
     except KeyboardInterrupt:
