@@ -338,7 +338,7 @@ GUARDS = [
     ),
     Guard(
         "what was registered is what is copied",
-        "aws/artifacts.py",
+        "aws/artifact_object.py",
         "if not registered or found.etag == registered:",
         "if True:",
         (f"{S3}::test_an_object_that_changed_after_registration_is_refused",),
@@ -370,8 +370,8 @@ GUARDS = [
     ),
     Guard(
         "a prefix that changed during its copy is refused",
-        "aws/artifacts.py",
-        "if self._digest(list(self.source.entries(self.prefix))) != self.listing:",
+        "aws/artifact_prefix.py",
+        "if tally.after != began_after and self._listed(in_time).digest != listing.digest:",
         "if False:",
         (f"{PREFIX}::test_a_prefix_that_changes_during_the_copy_is_refused",),
     ),
@@ -406,8 +406,8 @@ GUARDS = [
     # An end, and no litter
     Guard(
         "an artifact that does not get on is given up",
-        "aws/artifacts.py",
-        "if before and now.moved <= before.moved and now.objects <= before.objects:",
+        "aws/artifact_place.py",
+        "if before and not tally.wrote and before.cursor == cursor:",
         "if False:",
         (f"{RESUME}::test_an_invocation_without_progress_is_an_error",),
     ),
@@ -436,14 +436,14 @@ GUARDS = [
     ),
     Guard(
         "a copy that fails leaves no open upload",
-        "aws/artifacts.py",
+        "aws/artifact_object.py",
         "            transfer.abandon_all()\n",
         "",
         (f"{S3}::test_a_source_that_changes_in_between_is_refused",),
     ),
     Guard(
         "the upload of what was registered goes when its source has changed",
-        "aws/artifacts.py",
+        "aws/artifact_object.py",
         "            uploads.abort(was, upload_id)\n",
         "            pass\n",
         (f"{RESUME}::test_a_changed_source_aborts_the_upload_of_what_was_registered",),

@@ -15,9 +15,9 @@ import yaml
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.steps import Action
-from tests.faults.edges import Recorder, edges
 from tests.infra import machine as engine
 from tests.infra import stacks
+from tests.infra.edges import Recorder, edges
 from tests.infra.machine import ARTIFACT, IMAGE, copied, plan
 
 if TYPE_CHECKING:
@@ -148,7 +148,32 @@ REPLICATE: dict[str, Story] = {
     "repaired meanwhile": repaired_meanwhile,
     "never recorded": never_recorded,
 }
-STORIES = {"replicate.asl.yaml": REPLICATE}
+
+
+def reconciled(event: dict[str, Any], call: int) -> Any:
+    """Answer as reconcile does: not done, with a further request; then done."""
+    cursor: dict[str, Any] = {"cursor": {"unreadable": []}}
+    return {"done": event.get("last", False), "wait": 0, "totals": {}, "next": cursor | {"last": True}}
+
+
+def reconciling(function: Function, calls: int, status: str = "SUCCEEDED") -> Story:
+    def story(machine: Machine, run: Callable[[], Run]) -> None:
+        machine.functions["Reconcile"] = function
+        ended = run()
+        assert (ended.status, ended.names) == (status, ["Reconcile"] * calls)
+
+    return story
+
+
+RECONCILE: dict[str, Story] = {
+    "in two goes": reconciling(reconciled, 2),
+    "throttled and interrupted": reconciling(failing_with(PASSING, reconciled), len(PASSING) + 2),
+    "cut off": reconciling(failing_with(CUT_OFF[:2], reconciled), 4),
+    "cut off otherwise": reconciling(failing_with(CUT_OFF[2:], reconciled), 3),
+    "late": reconciling(late(reconciled), 3),
+    "for good": reconciling(raising(MISSING), 1, "FAILED"),
+}
+STORIES = {"replicate.asl.yaml": REPLICATE, "reconcile.asl.yaml": RECONCILE}
 
 
 def impatient(machine: dict[str, Any]) -> dict[str, Any]:
@@ -182,15 +207,17 @@ def recorder() -> Iterator[Recorder]:
 @pytest.mark.parametrize("file", sorted(path.name for path in (stacks.ROOT / "statemachine").iterdir()))
 def test_every_edge_is_taken(file: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = count()
-    for machine in engine.running(monkeypatch, impatient(definition(file))):
+    for late_ones, shown in ((False, definition(file)), (True, impatient(definition(file)))):
+        for machine in engine.running(monkeypatch, shown):
 
-        def run(machine: Machine = machine) -> Run:
-            machine.calls.clear()
-            return machine.run(f"run-{next(numbers)}")
+            def run(machine: Machine = machine) -> Run:
+                machine.calls.clear()
+                return machine.run(f"run-{next(numbers)}")
 
-        for story in STORIES[file].values():
-            machine.functions = fresh_functions()
-            story(machine, run)
+            for name, story in STORIES[file].items():
+                if (name == "late") is late_ones:
+                    machine.functions = fresh_functions()
+                    story(machine, run)
     expected = set(edges(definition(file)))
     assert recorder.taken - expected == set(), "the recorder and the list of edges name them differently"
     assert expected - recorder.taken == set(), f"no story takes these edges of {file}; write one"
