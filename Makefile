@@ -23,7 +23,7 @@ JOBS ?= 2
 SIDE_BY_SIDE := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test load check format lock setup redrive reconcile backfill clean
+.PHONY: help demo local test load nightly check format lock setup redrive reconcile backfill clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ test: setup ## Run all tests: make test ARGS="tests/unit -k plan" runs some, JOB
 
 load: setup ## Approve 1,000 versions of 20 spokes at once on a local AWS: how fast, how fair, what bounds it
 	@$(OFFLINE) PYTHONPATH=layers/core $(BIN)/python -m tests.bench.load $(ARGS)
+
+nightly: setup ## Every fault at every request, and pairs of crashes: make nightly ARGS="--minutes 60 --seed 7"
+	@$(OFFLINE) PYTHONPATH=.:layers/core $(BIN)/python -m tests.faults.nightly $(ARGS)
 
 check: setup ## Lint, types, import contracts and templates
 	$(BIN)/ruff format --check .

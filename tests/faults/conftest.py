@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.models import Models
+from tests.faults.scenarios import Scenarios
 from tests.faults.world import World
 
 if TYPE_CHECKING:
@@ -34,3 +35,9 @@ def world(_world: World) -> Iterator[World]:
 def models(_world: World) -> Models:
     """Give the objects and the image that most versions use."""
     return Models(_world)
+
+
+@pytest.fixture(scope="package")
+def scenarios(models: Models) -> Scenarios:
+    """Give what happens to versions in the tests that strike every request."""
+    return Scenarios(models)

@@ -1,9 +1,9 @@
 """Every HTTP request of a handler that runs in this process: numbered, and struck where a test says so.
 
-Theory of operation. botocore (through urllib3), `replicator.aws.lean_s3` and `replicator.aws.oci_http` all end in
-`http.client.HTTPConnection`, so its five methods are where a request begins and where its answer comes in. A
-strike before the request lets it never leave; one after it lets it have its effect, and the caller does
-not learn of it; an answer that is made up here has no effect at all.
+Theory of operation. botocore (through urllib3) and `replicator.aws.oci_http` end in `http.client.HTTPConnection`, whose
+five methods are where a request begins and where its answer comes in; `replicator.aws.lean_http` writes and reads its
+own, in one method. A strike before the request lets it never leave; one after it lets it have its effect, and the
+caller does not learn of it; an answer that is made up here has no effect at all.
 
 A request is known by function, service, operation, and which of its kind it is in this case: threads may make
 their requests in any order, but the same case always has the same requests.
@@ -22,6 +22,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from replicator.aws import lean_http
 from tests.faults.requests import Request, made_up
 
 if TYPE_CHECKING:
@@ -74,10 +75,12 @@ class Strike:
     Parameters
     ----------
     call
-        As ``str(call)`` gives it, or with ``kind`` as `Call.kind` does.
+        As ``str(call)`` gives it; or ``+n``: the n-th request after the strike before this one has struck.
     lasts
         ``once``; ``invocation``: from this request on, all of its kind until the function ends; or
         ``always``: all of its kind from this one on.
+    where
+        Instead of ``call``: every request for which it is true.
     hook
         Called ahead, with the request; its own requests do not count.
     """
@@ -85,24 +88,44 @@ class Strike:
     call: str
     effect: Effect
     lasts: str = "once"
+    where: Callable[[Call], bool] | None = None
     hook: Callable[[Call], None] | None = None
     struck: list[Call] = field(default_factory=list, init=False)
     _invocation: int | None = field(default=None, init=False)
+    _position: int | None = field(default=None, init=False)
 
-    def hits(self, call: Call, invocation: int) -> bool:
-        """Tell whether this request is one of those that are struck, and remember it."""
-        first = str(call) == self.call and not self.struck
-        again = self.struck and call.kind == self.call.rpartition(" ")[0]
-        if self.lasts == "once":
-            again = False
-        if self.lasts == "invocation":
-            again = again and invocation == self._invocation
-        if first:
-            self._invocation = invocation
-        if first or again:
+    def hits(self, call: Call, position: int, invocation: int, before: Strike | None) -> bool:
+        """Tell whether this request is one of those that are struck, and remember it.
+
+        Parameters
+        ----------
+        position
+            Of the request in the case.
+        before
+            The strike before this one.
+        """
+        if self.where is not None:
+            hit = self.where(call)
+        elif not self.struck:
+            hit = self._is_first(call, position, before)
+        else:
+            hit = call.kind == self.struck[0].kind and (
+                self.lasts == "always" or (self.lasts == "invocation" and invocation == self._invocation)
+            )
+        if hit and not self.struck:
+            self._invocation, self._position = invocation, position
+        if hit:
             self.struck.append(call)
-            return True
-        return False
+        return hit
+
+    def _is_first(self, call: Call, position: int, before: Strike | None) -> bool:
+        if not self.call.startswith("+"):
+            return str(call) == self.call
+        return (
+            before is not None
+            and before._position is not None
+            and position == before._position + int(self.call)
+        )
 
 
 @dataclass
@@ -177,8 +200,30 @@ class Wire:
             original, wrapper = originals[name], wrappers[name]
             return lambda connection, *args, **more: wrapper(original, connection, *args, **more)
 
-        with mock.patch.multiple(kind, **{name: wrapped(name) for name in methods}):
+        lean = lean_http.Connection.exchange
+        with (
+            mock.patch.multiple(kind, **{name: wrapped(name) for name in methods}),
+            mock.patch.object(lean_http.Connection, "exchange", lambda *args: self._exchange(lean, *args)),
+        ):
             yield
+
+    def _exchange(self, original: Any, connection: Any, method: str, target: str, headers: Any) -> Any:
+        """Strike a request of `replicator.aws.lean_http`, which asks and reads the answer in one call."""
+        line = connection._connection
+        if "_wire_owner" not in line.__dict__:
+            line.__dict__["_wire_owner"] = None if self._is_aside() else self._invocation
+        pending = _Pending(method, target, dict(headers), line.__dict__["_wire_owner"])
+        if pending.invocation is not None:
+            self._strike(line, pending, pending.invocation)
+        try:
+            if pending.answer is not None:
+                found = _answer(line, pending)
+                return found.status, dict(found.getheaders()), found.read()
+            answer = original(connection, method, target, headers)
+        finally:
+            self._landed(pending)
+        self._after(connection, pending)
+        return answer
 
     # The five methods
 
@@ -224,6 +269,11 @@ class Wire:
             response = original(connection, *args, **more)
         finally:
             self._landed(pending)
+        self._after(connection, pending)
+        return response
+
+    @staticmethod
+    def _after(connection: Any, pending: _Pending) -> None:
         if pending.effect is Effect.TIMED_OUT:
             connection.close()
             raise TimeoutError("timed out (a fault of the test)")
@@ -232,7 +282,6 @@ class Wire:
             connection.close()
         if pending.invocation is not None and pending.invocation.dead:
             raise Crashed
-        return response
 
     # What happens to a request
 
@@ -246,7 +295,7 @@ class Wire:
             self._kinds[kind] += 1
             call = Call(invocation.function, service, operation, self._kinds[kind], request)
             self.calls.append(call)
-            strike = next((each for each in self.strikes if each.hits(call, invocation.number)), None)
+            strike = self._struck_by(call, invocation)
         if strike is None:
             self._leaves(pending, invocation)
             return
@@ -263,6 +312,14 @@ class Wire:
             pending.answer = made_up(request, strike.effect.name)
         pending.effect = strike.effect
         self._leaves(pending, invocation)
+
+    def _struck_by(self, call: Call, invocation: _Invocation) -> Strike | None:
+        position, before = len(self.calls), None
+        for strike in self.strikes:
+            if strike.hits(call, position, invocation.number, before):
+                return strike
+            before = strike
+        return None
 
     def _leaves(self, pending: _Pending, invocation: _Invocation) -> None:
         with self._lock:

@@ -26,17 +26,20 @@ import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
 
 import botocore.endpoint
+from botocore.hooks import BaseEventHooks, EventAliaser, HierarchicalEmitter
 from moto.awslambda_simple.models import lambda_simple_backends
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.backend.execution import Execution
 from samtranslator.yaml_helper import yaml_parse
 
+from local.ecr.repositories import RegistryError
 from local.landscape import HUB, ROOT, SPOKES, deploy_all
 from local.pollers import _record
 from local.server import LocalAws
@@ -68,6 +71,22 @@ SMALL = Tuning(
 """The engine of artifacts with everything smaller, so that 40 KiB are three parts."""
 _MOST_ROUNDS = 60
 KILLED = "Runtime.ExitError"
+
+
+# A third of a replication's time goes into sessions, of which every invocation makes new ones: botocore then looks at
+# the signature of each of its 130 handlers, and at the name of each event.
+_alias: Any = EventAliaser._alias_event_name  # type: ignore[attr-defined]
+
+
+@cache
+def _aliased(name: str) -> str:
+    return str(_alias(EventAliaser(HierarchicalEmitter()), name))
+
+
+_SLOW: tuple[tuple[Any, str, Any], ...] = (
+    (BaseEventHooks, "_verify_accept_kwargs", lambda hooks, function: True),
+    (EventAliaser, "_alias_event_name", lambda hooks, name: _aliased(name)),
+)
 
 
 class _NoSleep:
@@ -164,6 +183,8 @@ class World:
         enter = self._stack.enter_context
         self.aws = enter(LocalAws())
         self.aws.queues.pause()  # before there is anything to take: messages are taken by `deliver`
+        for name in _SLOW:
+            enter(mock.patch.object(*name))
         enter(mock.patch.object(Execution, "start", lambda execution: self._started(execution)))
         enter(mock.patch.object(artifacts, "Tuning", return_value=SMALL))
         enter(mock.patch.object(botocore.endpoint, "time", _NoSleep()))
@@ -263,6 +284,12 @@ class World:
                 backend.delete_message(queue.name, message.receipt_handle)
         return len(messages)
 
+    def send(self, *bodies: str) -> None:
+        """Put messages into the intake queue, as a rule of the bus does."""
+        url = self.landscape.hub.resources["IntakeQueue"]
+        for body in bodies:
+            self.aws.client("sqs", HUB).send_message(QueueUrl=url, MessageBody=body)
+
     # Executions
 
     def _started(self, execution: Execution) -> None:
@@ -331,6 +358,79 @@ class World:
             if not delivered and not self.runs:
                 return
         raise AssertionError(f"it does not come to rest; the last calls were {self.wire.calls[-20:]}")
+
+    def sweep(self) -> None:
+        """Let the sweep run as its schedule does; nothing is too young for it."""
+        self.invoke("sweep", {})
+        self.settle()
+
+    def redrive(self, **request: Any) -> Any:
+        """Send dead letters back, and let everything come to rest."""
+        self.aws.queues.make_visible(HUB, f"{self.namespace}-dead-letter")
+        answer = self.invoke("redrive", request)
+        self.settle()
+        return answer
+
+    # What an operator sees
+
+    @property
+    def hub_bucket(self) -> str:
+        """Where the artifacts of the mirrors are."""
+        return self.landscape.hub.resources["HubBucket"]
+
+    def entry(self, arn: str) -> dict[str, Any]:
+        """Give the ledger's item of a version; empty when there is none."""
+        answer = self.aws.client("dynamodb", HUB).get_item(
+            TableName=self.landscape.hub.resources["Ledger"], Key={"source_arn": {"S": arn}}
+        )
+        return {name: next(iter(value.values())) for name, value in answer.get("Item", {}).items()}
+
+    def slots(self, account: str) -> set[str]:
+        """Give the versions that hold one of a spoke's slots."""
+        table = self.landscape.hub.resources.get("Spokes")
+        if table is None:
+            return set()
+        answer = self.aws.client("dynamodb", HUB).get_item(TableName=table, Key={"account": {"S": account}})
+        return set(answer.get("Item", {}).get("running", {}).get("SS", []))
+
+    def dead_letters(self) -> list[dict[str, str]]:
+        """Give every dead letter, its attributes beside ``body``; they stay where they are."""
+        queue = sqs_backends[HUB][self.aws.region].queues[f"{self.namespace}-dead-letter"]
+        return [
+            {name: str(value.get("StringValue")) for name, value in message.message_attributes.items()}
+            | {"body": message.body}
+            for message in list(queue._messages)
+        ]
+
+    def forget_letters(self) -> None:
+        """Empty the dead-letter queue."""
+        self._empty(f"{self.namespace}-dead-letter")
+
+    def lose_messages(self) -> None:
+        """Empty the intake queue: what EventBridge never delivered."""
+        self._empty(f"{self.namespace}-intake")
+
+    def _empty(self, name: str) -> None:
+        # Not by PurgeQueue, which may be called once a minute.
+        queue = sqs_backends[HUB][self.aws.region].queues[name]
+        with queue._messages_lock:
+            queue._messages.clear()
+
+    def hub_repositories(self, account: str) -> list[str]:
+        """Give the hub's repositories of a spoke; with an empty text, all that the hub has."""
+        pages = self.aws.client("ecr", HUB).get_paginator("describe_repositories").paginate()
+        names = [str(each["repositoryName"]) for page in pages for each in page["repositories"]]
+        return [name for name in names if name.startswith(f"{self.namespace}/{account}/" if account else "")]
+
+    def blob(self, account: str, repository: str, digest: str) -> bytes | None:
+        """Give the bytes of a layer as a registry holds them; None when it does not."""
+        repositories = self.aws.images.repositories
+        try:
+            return repositories.blob(
+                repositories.find(account, self.aws.region, repository), digest
+            ).read_bytes()
+        except RegistryError:
+            return None
 
     # Who is who, for the log of requests
 

@@ -1,0 +1,56 @@
+"""A function dies at any request of a replication: nothing is lost or doubled, and no dead letter is made.
+
+The exhaustive part, with every pair of crashes, is `tests.faults.nightly`.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.wire import Effect, Strike
+
+if TYPE_CHECKING:
+    from tests.faults.scenarios import Scenarios
+
+CASES = [
+    *[("first", name) for name in ("intake", "plan", "copy-image", "copy-artifact", "register")],
+    *[("update", name) for name in ("intake", "plan", "copy-artifact", "register")],
+    *[("rejection", name) for name in ("intake", "plan", "register")],
+]
+CRASHES = (Effect.CRASH_BEFORE, Effect.CRASH_AFTER)
+PAIRS = 24
+SEED = 20260107
+
+
+@pytest.mark.parametrize("effect", CRASHES)
+@pytest.mark.parametrize(("scenario", "function"), CASES)
+def test_a_crash_at_any_request(scenarios: Scenarios, scenario: str, function: str, effect: Effect) -> None:
+    whole = function == "copy-image"  # else the image is there already, which is quicker
+    calls = [call for call in scenarios.requests(scenario, whole=whole) if call.function == function]
+    assert calls
+    problems = []
+    for call in calls:
+        problem = scenarios.problem(scenario, Strike(str(call), effect), whole=whole)
+        if problem:
+            problems.append(f"{effect} {call}: {problem}")
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("scenario", ["first", "update", "rejection"])
+def test_two_crashes(scenarios: Scenarios, scenario: str) -> None:
+    """Of all pairs some, always the same."""
+    chance = random.Random(f"{SEED} {scenario}")  # noqa: S311  (no secret)
+    calls = scenarios.requests(scenario)
+    problems = []
+    for _ in range(PAIRS // 3):
+        first = chance.choice(calls)
+        strikes = (
+            Strike(str(first), chance.choice(CRASHES)),
+            Strike(f"+{chance.randint(1, 15)}", chance.choice(CRASHES)),
+        )
+        if problem := scenarios.problem(scenario, *strikes):
+            problems.append(f"{[(each.effect, each.call) for each in strikes]}: {problem}")
+    assert not problems, "\n".join(problems)
