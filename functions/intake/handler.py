@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 def _take(record: SQSRecord, intake: Intake) -> None:
     attributes = record.get("messageAttributes") or {}
     deferred = int(attributes.get(DEFERRED, {}).get("stringValue", 0))
-    became = intake.take(record.body, datetime.now(UTC), deferred)
+    receives = int((record.get("attributes") or {}).get("ApproximateReceiveCount", 1))
+    last = receives >= intake.settings.max_receives
+    became = intake.take(record.body, datetime.now(UTC), deferred, last=last)
     logger.info(
         "event %s", became.outcome, source_arn=became.source_arn, code=became.code, reason=became.reason
     )

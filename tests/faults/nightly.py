@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from local.landscape import ROOT
 from tests.faults.models import Models
 from tests.faults.requests import can_fail_in_200
-from tests.faults.scenarios import BY_SQS, NO_LETTERS, Scenarios
+from tests.faults.scenarios import NO_LETTERS, Scenarios
 from tests.faults.wire import Effect, Strike
 from tests.faults.world import World
 
@@ -107,7 +107,6 @@ def _lasting_plays(calls: dict[str, list[Call]], lasts: str) -> Iterator[Play]:
     for name, (effect, code) in itertools.product(SCENARIOS, ENDLESS.items()):
         for call in calls[name]:
             if call.number == 1:
-                code = BY_SQS if call.function == "intake" else code
                 letters = frozenset({code}) if lasts == "always" else NO_LETTERS
                 yield Play(name, ((effect, str(call), lasts),), call.function == "copy-image", letters)
 

@@ -12,6 +12,7 @@ GOOD = {
     "INTAKE_QUEUE_URL": "https://queue",
     "DEAD_LETTER_QUEUE_URL": "https://queue",
     "RUNS_PER_SPOKE": "25",
+    "MAX_RECEIVES": "6",
     "PATH": "/bin",
 }
 

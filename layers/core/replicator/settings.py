@@ -131,6 +131,9 @@ class IntakeSettings(LedgerSettings):
     runs_per_spoke: Annotated[int, Field(ge=1)]
     """How many runs of one spoke may be in flight."""
 
+    max_receives: Annotated[int, Field(ge=1)]
+    """After so many receives SQS moves a message to the dead-letter queue."""
+
 
 class PlanSettings(PolicySettings):
     """For ``plan``."""

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from replicator.aws.failures import translated
 from replicator.aws.ledger import Outcome
-from replicator.errors import ErrorCode, PermanentError
+from replicator.errors import ErrorCode, ReplicationError, RetryableError
 from replicator.events import ModelPackageEvent, admit
 from replicator.ledger import execution_name, seen_after
 from replicator.operations import dead_letters
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from replicator.aws.ledger import Ledger
     from replicator.aws.slots import Slots
+    from replicator.ledger import Entry
     from replicator.settings import IntakeSettings
 
 DEFERRED = "deferred"
@@ -70,16 +71,18 @@ class Intake:
     sqs: SQSClient
     states: SFNClient
 
-    def take(self, body: str, now: datetime, deferred: int = 0) -> Taken:
+    def take(self, body: str, now: datetime, deferred: int = 0, *, last: bool = False) -> Taken:
         """Take one message in.
 
         A message that can never be replicated, or that trying again cannot help, goes to the dead-letter queue at
-        once, with its reason. Raises `RetryableError`, or what AWS raised, when the message has to come again.
+        once, with its reason. Raises `RetryableError` when the message has to come again.
 
         Parameters
         ----------
         deferred
             How often it was put off before.
+        last
+            Whether it will not come again: SQS would move it to the dead-letter queue without a word.
         """
         source_arn = None
         try:
@@ -94,20 +97,27 @@ class Intake:
             with translated(
                 f"taking in {source_arn}", denied=ErrorCode.HUB_ACCESS_DENIED, otherwise=ErrorCode.HUB_REFUSED
             ):
-                return self._count(event, body, now, deferred)
-        except PermanentError as error:
-            dead_letters.send(
-                self.sqs,
-                self.settings.dead_letter_queue_url,
-                body,
-                code=error.code,
-                reason=error.message,
-                source_arn=source_arn,
-                now=now,
-            )
+                return self._count(event, body, now, deferred, last=last)
+        except ReplicationError as error:
+            if isinstance(error, RetryableError) and not last:
+                raise
+            self._reject(body, source_arn, error, now)
             return Taken(source_arn, "rejected", error.code, error.message)
 
-    def _count(self, event: ModelPackageEvent, body: str, now: datetime, deferred: int) -> Taken:
+    def _reject(self, body: str, source_arn: str | None, error: ReplicationError, now: datetime) -> None:
+        dead_letters.send(
+            self.sqs,
+            self.settings.dead_letter_queue_url,
+            body,
+            code=error.code,
+            reason=error.message,
+            source_arn=source_arn,
+            now=now,
+        )
+
+    def _count(
+        self, event: ModelPackageEvent, body: str, now: datetime, deferred: int, *, last: bool
+    ) -> Taken:
         source_arn, after = event.detail.arn, seen_after(event.changed)
         entry = self.ledger.get(source_arn)
         asks = (entry is None or entry.wants_run(after)) and event.detail.approval_status != REJECTED
@@ -120,13 +130,30 @@ class Intake:
             return Taken(source_arn, claim.outcome.lower())
         attempt: int | None = claim.entry.attempt
         while attempt is not None:
-            execution = self._execution(source_arn, attempt)
+            try:
+                execution = self._execution(source_arn, attempt)
+            except ReplicationError as error:
+                if isinstance(error, RetryableError) and not last:
+                    raise
+                return self._give_up(claim.entry, attempt, body, error, now)
             if execution is not None:
                 self.ledger.started(source_arn, attempt, execution)
                 break
             # It was started, is over, and nobody noted it: its name is used up.
             attempt = self.ledger.restarted(source_arn, attempt)
         return Taken(source_arn, "started")
+
+    def _give_up(
+        self, entry: Entry, attempt: int, body: str, error: ReplicationError, now: datetime
+    ) -> Taken:
+        """End an attempt that cannot be started, since nobody else will; a run that began after all goes on."""
+        source_arn = entry.source_arn
+        if self.ledger.abandon(source_arn, attempt, error.code, error.message, now, started=False) is None:
+            return Taken(source_arn, "started")
+        self._reject(body, source_arn, error, now)
+        self.slots.release(source_arn)
+        self.ledger.settle(source_arn, attempt)
+        return Taken(source_arn, "rejected", error.code, error.message)
 
     def _defer(self, body: str, deferred: int) -> None:
         """Send the message again, for later: a message of its own, so that none of its receives is used up."""
@@ -141,14 +168,19 @@ class Intake:
 
     def _execution(self, source_arn: str, attempt: int) -> str | None:
         """Start the execution of an attempt and give its ARN; None when it is over already."""
-        try:
-            answer = self.states.start_execution(
-                stateMachineArn=self.settings.state_machine_arn,
-                name=execution_name(source_arn, attempt),
-                input=RunInput(source_arn=source_arn, attempt=attempt).model_dump_json(),
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-                raise
-            return None
+        with translated(
+            f"starting the run of {source_arn}",
+            denied=ErrorCode.HUB_ACCESS_DENIED,
+            otherwise=ErrorCode.HUB_REFUSED,
+        ):
+            try:
+                answer = self.states.start_execution(
+                    stateMachineArn=self.settings.state_machine_arn,
+                    name=execution_name(source_arn, attempt),
+                    input=RunInput(source_arn=source_arn, attempt=attempt).model_dump_json(),
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                    raise
+                return None
         return answer["executionArn"]
