@@ -19,6 +19,7 @@ STREAMED = "tests/integration/test_copy_artifact_streamed.py"
 PREFIX = "tests/integration/test_copy_artifact_prefix.py"
 ECR = "tests/integration/test_copy_image/test_refusals.py"
 MIRRORING = "tests/integration/test_copy_image/test_mirroring.py"
+REDRIVE = "tests/integration/test_redrive.py"
 UNNOTED = "tests/faults/test_unnoted.py"
 
 
@@ -402,6 +403,33 @@ GUARDS = [
         "copy.digest or image.reference,",
         "image.reference,",
         (f"{MIRRORING}::test_the_recorded_digest_is_copied_when_the_tag_has_moved_on",),
+    ),
+    # Dead letters
+    Guard(
+        "a letter is sent before it is deleted",
+        "operations/redriving.py",
+        """        answer = self.sqs.send_message_batch(
+            QueueUrl=self.intake_queue_url,
+""",
+        """        self._delete([letter for letter, _ in batch])
+        answer = self.sqs.send_message_batch(
+            QueueUrl=self.intake_queue_url,
+""",
+        (f"{REDRIVE}::test_killed_after_every_call_it_loses_nothing",),
+    ),
+    Guard(
+        "a letter that could not be sent stays",
+        "operations/redriving.py",
+        "        self._delete(sent)\n",
+        "        self._delete([letter for letter, _ in batch])\n",
+        (f"{REDRIVE}::test_what_intake_does_not_take_stays",),
+    ),
+    Guard(
+        "a letter that fails again at once is not chased",
+        "operations/redriving.py",
+        "if letter.sent <= tally.began]",
+        "]",
+        (f"{REDRIVE}::test_letters_that_fail_again_at_once_are_not_chased",),
     ),
     # An end, and no litter
     Guard(
