@@ -72,8 +72,16 @@ def intake(world: World) -> Iterator[World]:
     """Give a world in which runs are started and go no further."""
     world.forget_letters()
     yield world
+    forget(world)
+
+
+def forget(world: World) -> None:
+    """Take back what intake did: its runs, the slots that they hold, its dead letters."""
     for run in list(world.runs):
         world.abort(run)
+    table = world.landscape.hub.resources["Spokes"]
+    world.aws.client("dynamodb", HUB).delete_item(TableName=table, Key={"account": {"S": SPOKE_A}})
+    world.lose_messages()
     world.forget_letters()
 
 
@@ -102,9 +110,7 @@ def take(intake: World, poison: dict[int, str], codes: list[str]) -> None:
     sent = [call.operation for call in intake.wire.calls if call.service == "sqs"]
     assert len(sent) == len(poison)
     assert len([call for call in intake.wire.calls if call.operation == "StartExecution"]) == len(good)
-    for run in list(intake.runs):
-        intake.abort(run)
-    intake.forget_letters()
+    forget(intake)
 
 
 def started(intake: World) -> list[str]:

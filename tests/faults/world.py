@@ -24,7 +24,7 @@ import os
 import time
 import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from types import SimpleNamespace
@@ -39,12 +39,14 @@ from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.backend.execution import Execution
 from samtranslator.yaml_helper import yaml_parse
 
+from local.deploy import deploy
 from local.ecr.repositories import RegistryError
 from local.landscape import HUB, ROOT, SPOKES, deploy_all
 from local.pollers import _record
 from local.server import LocalAws
 from replicator.aws import artifacts, oci_http
 from replicator.aws.artifact_facts import Tuning
+from replicator.operations import redriving
 from replicator.parts import PartLimits
 from tests.faults.machine import Machine, StateError
 from tests.faults.wire import Crashed, Wire
@@ -188,6 +190,7 @@ class World:
         enter(mock.patch.object(Execution, "start", lambda execution: self._started(execution)))
         enter(mock.patch.object(artifacts, "Tuning", return_value=SMALL))
         enter(mock.patch.object(botocore.endpoint, "time", _NoSleep()))
+        enter(mock.patch.object(redriving, "WAIT_SECONDS", 0))
         enter(mock.patch.object(oci_http, "random", SimpleNamespace(uniform=lambda low, high: 0.0)))
         self.aws.s3_rules.smallest_part, self.aws.s3_rules.largest_copy = KIB, 64 * KIB
         self.landscape = deploy_all(self.aws, self._hub_parameters)
@@ -195,7 +198,8 @@ class World:
 
     def deploy(self, hub_parameters: dict[str, str]) -> None:
         """Deploy the hub again with other parameters, and forget what was known of the functions."""
-        self.landscape = deploy_all(self.aws, hub_parameters)
+        hub = deploy(self.aws, HUB, ROOT / "template.yaml", hub_parameters)
+        self.landscape = replace(self.landscape, hub=hub)
         self._environments.clear()
         self.machines.clear()
 
