@@ -8,50 +8,58 @@ it again. Longer: ``HYPOTHESIS_SEED=1 HYPOTHESIS_EXAMPLES=300 make test ARGS=tes
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from replicator.aws.ledger import Ledger
 from tests.faults.clock import Clock
 from tests.faults.guarantees import Broken
 from tests.faults.history import APPROVAL, DESCRIPTION, History
-from tests.faults.models import Models
 from tests.faults.wire import Effect
-from tests.faults.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.faults.models import Models
+    from tests.faults.world import World
 
 SEED = os.environ.get("HYPOTHESIS_SEED")
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "12"))
 STEPS = 20
+SETTINGS = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    derandomize=SEED is None,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
 MOST_VERSIONS = 2
 NUMBERS = st.integers(0, 7)
 FAULTS = [
     Effect.CRASH_BEFORE, Effect.CRASH_AFTER, Effect.CRASH_AFTER, Effect.TIMED_OUT, Effect.THROTTLED, Effect.UNAVAILABLE,
 ]  # fmt: skip
-_SHARED: list[Any] = []
-
-
-def history() -> History:
-    """Begin a history in the one world of this module, which ends with the process."""
-    if not _SHARED:
-        stack = ExitStack()
-        world, clock = stack.enter_context(World()), Clock()
-        stack.enter_context(clock.set())
-        _SHARED.extend([world, clock, Models(world), stack])
-    world, clock, models, _ = _SHARED
-    return History(world, clock, models)
 
 
 class Stories(RuleBasedStateMachine):
     """What may happen, in any order."""
 
+    begin: Callable[[], History]
+
     def __init__(self) -> None:
         super().__init__()
-        self.history = history()
+        self.history = type(self).begin()
 
     def _told(self, number: int) -> Any:
         return self.history.versions[number % len(self.history.versions)]
@@ -146,18 +154,17 @@ class Stories(RuleBasedStateMachine):
         self.history.check()
 
 
-TestStories = Stories.TestCase
-TestStories.settings = settings(
-    max_examples=EXAMPLES,
-    stateful_step_count=STEPS,
-    derandomize=SEED is None,
-    database=None,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
-if SEED is not None:
-    TestStories = seed(int(SEED))(TestStories)
+@pytest.fixture
+def history(world: World, models: Models) -> Iterator[Callable[[], History]]:
+    """Give what begins a history."""
+    clock = Clock()
+    with clock.set():
+        yield lambda: History(world, clock, models)
+
+
+def test_whatever_happens_the_guarantees_hold(history: Callable[[], History]) -> None:
+    told = type("Stories", (Stories,), {"begin": staticmethod(history)})
+    run_state_machine_as_test(told if SEED is None else seed(int(SEED))(told), settings=SETTINGS)
 
 
 def no_counter(ledger: Ledger, source_arn: str, attempt: int, now: Any) -> bool:
@@ -169,9 +176,8 @@ def no_counter(ledger: Ledger, source_arn: str, attempt: int, now: Any) -> bool:
 FINISH = Ledger.finish
 
 
-def a_change_that_lands_while_register_ends() -> None:
+def a_change_that_lands_while_register_ends(it: History) -> None:
     """Play the shortest story that tells whether the ledger counts."""
-    it = history()
     it.register("object")
     it.decide(it.versions[0], "Approved")
     it.interrupt(it.versions[0], "register events.PutEvents 1")
@@ -180,8 +186,10 @@ def a_change_that_lands_while_register_ends() -> None:
     it.check()
 
 
-def test_a_ledger_that_does_not_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    a_change_that_lands_while_register_ends()
+def test_a_ledger_that_does_not_count_is_told(
+    history: Callable[[], History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_change_that_lands_while_register_ends(history())
     monkeypatch.setattr(Ledger, "finish", no_counter)
     with pytest.raises(Broken, match="guarantee 4"):
-        a_change_that_lands_while_register_ends()
+        a_change_that_lands_while_register_ends(history())
