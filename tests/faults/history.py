@@ -151,12 +151,12 @@ class History:
         mirror = self.mirror(told)
         if mirror is None or mirror[APPROVAL] == "Rejected" or told.status == "Rejected":
             return
-        value = "Approved" if member == APPROVAL else f"by a person, at {told.revision}"
-        told.held[member] = value
+        value = "Approved" if member == APPROVAL else f"by a person at {told.revision}"
         change = {member: value} if member != "person" else {"CustomerMetadataProperties": {"person": value}}
         self.world.aws.client("sagemaker", HUB).update_model_package(
             ModelPackageArn=mirror["ModelPackageArn"], **change
         )
+        told.held[member] = value
 
     # On the way
 
@@ -239,6 +239,11 @@ class History:
             run = self.world.runs[number % len(self.world.runs)]
             self.world.finish(run) if to_the_end else self.world.step(run)
             self._look()
+
+    def settle(self) -> None:
+        """Let everything that is on its way come through."""
+        self.world.settle()
+        self._look()
 
     def abort(self, number: int) -> None:
         """End a run from outside."""

@@ -70,10 +70,12 @@ class Stories(RuleBasedStateMachine):
 
     # In the spoke
 
-    @initialize(location=st.sampled_from(["object", "parts", "prefix"]))
-    def an_approved_version(self, location: str) -> None:
+    @initialize(location=st.sampled_from(["object", "parts", "prefix"]), mirrored=st.booleans())
+    def an_approved_version(self, location: str, mirrored: bool) -> None:
         self.history.register(location)
         self.history.decide(self.history.versions[0], "Approved")
+        if mirrored:
+            self.history.settle()
 
     @precondition(lambda self: len(self.history.versions) < MOST_VERSIONS)
     @rule()
@@ -135,6 +137,10 @@ class Stories(RuleBasedStateMachine):
     @rule(number=NUMBERS, to_the_end=st.booleans())
     def step(self, number: int, to_the_end: bool) -> None:
         self.history.step(number, to_the_end=to_the_end)
+
+    @rule()
+    def settle(self) -> None:
+        self.history.settle()
 
     @precondition(lambda self: "sweep" in self.history.repairs)
     @rule(number=NUMBERS)
