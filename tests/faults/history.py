@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from local.landscape import HUB
@@ -17,7 +19,7 @@ from tests.faults.wire import Effect, Strike
 from tests.faults.world import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.faults.clock import Clock
     from tests.faults.models import Models, Version
@@ -28,21 +30,10 @@ APPROVAL, DESCRIPTION = "ModelApprovalStatus", "ApprovalDescription"
 MOST_QUIET_ROUNDS = 10
 
 
-@dataclass
-class CountedStrike(Strike):
-    """Strikes one request: the one after so many others, whatever they are."""
-
-    call: str = ""
-    effect: Effect = Effect.CRASH_AFTER
-    others: int = 0
-
-    def hits(self, call: Call, invocation: int) -> bool:
-        """Tell whether it is this one's turn."""
-        self.others -= 1
-        if self.others != -1:
-            return False
-        self.struck.append(call)
-        return True
+def after(others: int) -> Callable[[Call], bool]:
+    """Choose one request: the one after so many others, whatever they are."""
+    left = count(others, -1)
+    return lambda call: next(left) == 0
 
 
 @dataclass
@@ -191,7 +182,7 @@ class History:
 
     def strike(self, others: int, effect: Effect) -> None:
         """Strike one of the requests that are to come."""
-        self.world.wire.strikes.append(CountedStrike(others=others, effect=effect))
+        self.world.wire.strikes.append(Strike("", effect, where=after(others)))
 
     def interrupt(self, told: Told, call: str | int) -> None:
         """Let a version change, and intake hear of it, in the middle of a function.
@@ -210,7 +201,7 @@ class History:
         self.world.wire.strikes.append(
             Strike(call, Effect.NOTHING, hook=meanwhile)
             if isinstance(call, str)
-            else CountedStrike(others=call, effect=Effect.NOTHING, hook=meanwhile)
+            else Strike("", Effect.NOTHING, where=after(call), hook=meanwhile)
         )
 
     def _take_in_beside(self) -> None:
@@ -252,19 +243,22 @@ class History:
 
     def repair(self, name: str) -> None:
         """Let ``sweep``, ``redrive`` or ``reconcile`` run; one that dies is run again another time."""
-        try:
+        with suppress(StateError):
             if name == "redrive":
                 self.world.aws.queues.make_visible(HUB, f"{self.world.namespace}-dead-letter")
-            self.world.invoke(name, {})
-        except StateError:
-            pass
+            if name == "reconcile":
+                self._reconcile()
+            else:
+                self.world.invoke(name, {})
         self._look()
 
-    @property
-    def repairs(self) -> list[str]:
-        """What there is to repair with."""
-        functions = self.world.landscape.hub.resources
-        return [name for name in ("sweep", "redrive") if f"{name.capitalize()}Function" in functions]
+    def _reconcile(self) -> None:
+        """Reconcile the groups of this history: others in the spoke belong to other tests."""
+        for told in self.versions:
+            scientist = told.version.scientist
+            answer = {"done": False, "next": {"accounts": [scientist.account], "group": scientist.group}}
+            while not answer["done"]:
+                answer = self.world.invoke("reconcile", answer["next"])
 
     def _look(self) -> None:
         self._note_messages()
@@ -298,11 +292,10 @@ class History:
     def check(self) -> None:
         """Check the guarantees at rest: only for what was lost on the way they need reconcile."""
         if not self.lost:
-            self.come_to_rest(*(name for name in self.repairs if name != "reconcile"))
+            self.come_to_rest("sweep", "redrive")
             self._check()
-        if "reconcile" in self.repairs:
-            self.come_to_rest(*self.repairs)
-            self._check()
+        self.come_to_rest("sweep", "redrive", "reconcile")
+        self._check()
 
     def _check(self) -> None:
         """Check the eight guarantees for every version, and what is known of this history beyond them."""

@@ -118,7 +118,6 @@ class Stories(RuleBasedStateMachine):
     def reorder(self, number: int) -> None:
         self.history.reorder(number)
 
-    @precondition(lambda self: "reconcile" in self.history.repairs)
     @rule(number=NUMBERS)
     def lose(self, number: int) -> None:
         self.history.lose(number)
@@ -142,7 +141,6 @@ class Stories(RuleBasedStateMachine):
     def settle(self) -> None:
         self.history.settle()
 
-    @precondition(lambda self: "sweep" in self.history.repairs)
     @rule(number=NUMBERS)
     def abort(self, number: int) -> None:
         self.history.abort(number)
@@ -151,10 +149,9 @@ class Stories(RuleBasedStateMachine):
     def tick(self, minutes: float) -> None:
         self.history.clock.tick(minutes=minutes)
 
-    @rule(number=NUMBERS)
-    def repair(self, number: int) -> None:
-        repairs = self.history.repairs
-        self.history.repair(repairs[number % len(repairs)])
+    @rule(name=st.sampled_from(["sweep", "redrive", "reconcile"]))
+    def repair(self, name: str) -> None:
+        self.history.repair(name)
 
     def teardown(self) -> None:
         self.history.check()
