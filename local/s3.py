@@ -297,21 +297,36 @@ def _noting_when(old: Any) -> Any:
 
 
 def _telling_when(old: Any) -> Any:
-    """ListMultipartUploads tells when each was begun; with moto, all were in 2010.
+    """ListMultipartUploads tells when each was begun, and answers in pages; with moto, all were in 2010.
 
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_MultipartUpload.html
+    By key, and by time for those of one key: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html
     """
 
     @functools.wraps(old)
     def list_multipart_uploads(self: Any) -> Any:
         serialized, begun = self.serialized, self.backend.list_multipart_uploads(self.bucket_name)
+        key, upload_id, most = (
+            self.querystring.get(name, [default])[0]
+            for name, default in (("key-marker", ""), ("upload-id-marker", ""), ("max-uploads", "1000"))
+        )
 
-        def with_times(answer: Any) -> Any:
+        def as_documented(answer: Any) -> Any:
             for upload in answer.result["Uploads"]:
                 upload["Initiated"] = begun[upload["UploadId"]].initiated
+            uploads = sorted(answer.result["Uploads"], key=lambda each: (each["Key"], each["Initiated"]))
+            of_key = [each["UploadId"] for each in uploads if each["Key"] == key]
+            # One that was aborted meanwhile marks no place any more; what is left of its key comes again.
+            before = of_key.index(upload_id) + 1 if upload_id in of_key else 0
+            seen = set(of_key[:before] if upload_id else of_key)
+            left = [each for each in uploads if each["Key"] >= key and each["UploadId"] not in seen]
+            page = answer.result["Uploads"] = left[: min(int(most), 1000)]
+            answer.result["IsTruncated"] = len(page) < len(left)
+            if len(page) < len(left):
+                answer.result["NextKeyMarker"] = page[-1]["Key"]
+                answer.result["NextUploadIdMarker"] = page[-1]["UploadId"]
             return serialized(answer)
 
-        self.serialized = with_times
+        self.serialized = as_documented
         try:
             return old(self)
         finally:

@@ -4,6 +4,9 @@ The engine runs each execution in a thread of its own, so executions run side by
 returns at once. Corrected here: CloudFormation puts state machines where the engine finds them, and tasks
 call the local endpoint with the state machine's role, or with the role in their ``Credentials``.
 
+A stopped execution is ``ABORTED`` at once, and stays so, as one that timed out stays ``TIMED_OUT``, whatever
+the task that was going on then comes to.
+
 Not like the real service: JSONata, ``startExecution.sync:2``, redrive and express executions do not work.
 """
 
@@ -14,7 +17,7 @@ import pickle
 import threading
 import time
 import uuid
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import moto.stepfunctions.models as models
@@ -32,9 +35,12 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import json_path
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 
 from local.accounts import LocalSession, account_of, service_credentials
@@ -55,6 +61,8 @@ _equals = ErrorEqualsDecl._eval_body
 _UNCAUGHT = (StatesErrorNameType.StatesRuntime, StatesErrorNameType.StatesStatesDataLimitExceeded)
 _parse = AmazonStateLanguageParser.parse
 _start = StepFunctionsParserBackend.start_execution
+_stop = Execution.stop
+_set_error, _set_timed_out = Environment.set_error, Environment.set_timed_out
 # A task may last as long as its function; the engine, not the client, decides about trying again.
 _CONFIG = Config(
     parameter_validation=False,
@@ -117,6 +125,9 @@ class StateMachines:
         self._aws.patch(AmazonStateLanguageParser, "parse", staticmethod(_Parsed()))
         self._aws.patch(json_path, "parse", lru_cache(maxsize=1024)(json_path.parse))
         self._aws.patch(StepFunctionsParserBackend, "start_execution", _start_execution)
+        self._aws.patch(Execution, "stop", _stopped_at_once)
+        self._aws.patch(Environment, "set_error", _unless_over(_set_error))
+        self._aws.patch(Environment, "set_timed_out", _unless_over(_set_timed_out))
         for name in _CALLERS:
             self._aws.patch(importlib.import_module(name), "boto_client_for", self._client_for)
 
@@ -194,3 +205,24 @@ def _start_execution(
 ) -> Any:
     """Start as moto does, but make up a name where the caller gives none."""
     return _start(backend, state_machine_arn, name or str(uuid.uuid4()), *more, **rest)
+
+
+def _stopped_at_once(execution: Any, *args: Any, **kwargs: Any) -> None:
+    """Stop without waiting for the task that is going on; with moto the execution is RUNNING until its end.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
+    """
+    _stop(execution, *args, **kwargs)
+    BaseExecutionWorkerCommunication(execution)._reflect_execution_status()
+
+
+def _unless_over(old: Any) -> Any:
+    """Let what is stopped or has timed out be neither failed nor timed out afterwards."""
+
+    @wraps(old)
+    def ending(env: Any, *args: Any, **kwargs: Any) -> None:
+        with env._state_mutex:
+            if not isinstance(env._program_state, ProgramStopped | ProgramTimedOut):
+                old(env, *args, **kwargs)
+
+    return ending

@@ -21,6 +21,8 @@ ECR = "tests/integration/test_copy_image/test_refusals.py"
 MIRRORING = "tests/integration/test_copy_image/test_mirroring.py"
 REDRIVE = "tests/integration/test_redrive.py"
 UNNOTED = "tests/faults/test_unnoted.py"
+SWEEPING = "tests/integration/test_sweeping.py"
+DEFERRING = "tests/integration/test_deferring.py"
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,125 @@ GUARDS = [
         "if old.state is State.RUNNING and old.execution_arn is None:",
         "if False:",
         (f"{LEDGER}::test_a_claim_that_died_before_its_execution_is_taken_over",),
+    ),
+    Guard(
+        "an item of a newer release is not written",
+        "aws/ledger.py",
+        "(attribute_not_exists(#schema) OR #schema <= :schema)",
+        "(attribute_not_exists(#schema) OR #schema >= :schema)",
+        (f"{SWEEPING}::test_no_write_touches_an_item_of_a_newer_release",),
+    ),
+    Guard(
+        "a failure that a newer release owns has its letter",
+        "operations/failing.py",
+        "if error.code is not ErrorCode.LEDGER_VERSION:",
+        "if True:",
+        (f"{SWEEPING}::test_a_newer_releases_item_is_left_alone_and_its_failure_has_a_letter",),
+    ),
+    # The sweep
+    Guard(
+        "a failure is settled after its letter was sent",
+        "operations/failing.py",
+        "self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)",
+        "self.ledger.settle(entry.source_arn, entry.attempt)\n"
+        "        self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)",
+        (f"{SWEEPING}::test_a_failure_whose_letter_could_not_be_sent_stays_to_be_found",),
+    ),
+    Guard(
+        "a letter settles its own attempt only",
+        "aws/ledger.py",
+        '"attempt = :attempt AND #state = :failed"',
+        '"(:attempt = :attempt) AND #state = :failed"',
+        (f"{SWEEPING}::test_a_letter_of_an_earlier_attempt_does_not_settle_a_later_one",),
+    ),
+    Guard(
+        "the sweep takes the attempt that it looked at",
+        "aws/ledger.py",
+        """            "attempt = :attempt AND #state = :running"
+            + ("" if started""",
+        """            "(:attempt = :attempt) AND #state = :running"
+            + ("" if started""",
+        (f"{SWEEPING}::test_an_attempt_that_the_sweep_did_not_look_at_is_not_taken",),
+    ),
+    Guard(
+        "the sweep takes no attempt that has begun a round",
+        "aws/ledger.py",
+        '("" if started else " AND attribute_not_exists(read_at)")',
+        '""',
+        (f"{SWEEPING}::test_a_claim_whose_execution_came_at_the_last_moment_is_left_to_it",),
+    ),
+    Guard(
+        "the sweep waits until a message cannot come again",
+        "operations/sweeping.py",
+        "elif status is not None or _waited(entry, now):",
+        "elif True:",
+        (f"{SWEEPING}::test_a_claim_without_an_execution_is_taken_when_its_message_cannot_come_again",),
+    ),
+    Guard(
+        "the sweep stops ahead of its deadline",
+        "operations/sweeping.py",
+        "if self.seconds_left() < _SECONDS_FOR_THE_END:",
+        "if False:",
+        (f"{SWEEPING}::test_a_sweep_that_runs_out_of_time_says_so_and_the_next_goes_on",),
+    ),
+    Guard(
+        "the upload of a running item is not aborted",
+        "operations/sweeping.py",
+        "return State.RUNNING in states if states else None",
+        "return False if states else None",
+        (f"{SWEEPING}::test_the_upload_of_a_live_run_stays_however_old",),
+    ),
+    Guard(
+        "whether an item is running is asked right before an abort",
+        "operations/sweeping.py",
+        "if found and at_work.get(owner, False) is False:",
+        "if found and owner not in at_work:",
+        (f"{SWEEPING}::test_a_run_that_begins_during_the_sweep_keeps_its_uploads",),
+    ),
+    Guard(
+        "an upload that nobody is known to be at has three days",
+        "operations/sweeping.py",
+        "stale = now - upload.initiated > _LONGEST_RUN if known is None else not known",
+        "stale = not known",
+        (f"{SWEEPING}::test_an_upload_that_nobody_is_known_to_be_at_goes_after_three_days",),
+    ),
+    # Slots
+    Guard(
+        "a spoke has so many slots and no more",
+        "aws/slots.py",
+        "OR size(running) < :limit ",
+        "OR size(running) < :limit OR size(running) >= :limit ",
+        (f"{DEFERRING}::test_an_event_that_is_put_off_is_sent_again_once_and_later[0]",),
+    ),
+    Guard(
+        "who holds a slot needs no other",
+        "aws/slots.py",
+        """                    "OR contains(running, :arn)",
+""",
+        """                    "OR (contains(running, :arn) AND size(running) < :limit)",
+""",
+        (f"{DEFERRING}::test_a_version_that_holds_a_slot_is_counted_and_not_put_off",),
+    ),
+    Guard(
+        "a rejection waits for no slot",
+        "operations/intake.py",
+        " and event.detail.approval_status != REJECTED",
+        "",
+        (f"{DEFERRING}::test_a_rejection_waits_for_no_slot",),
+    ),
+    Guard(
+        "what asks for no run is not put off",
+        "operations/intake.py",
+        "if asks and not self.slots.acquire(",
+        "if not self.slots.acquire(",
+        (f"{DEFERRING}::test_an_event_that_the_mirror_has_seen_asks_for_no_slot",),
+    ),
+    Guard(
+        "an event that is put off knows how often it was",
+        "operations/intake.py",
+        '"StringValue": str(deferred + 1)',
+        '"StringValue": str(deferred)',
+        (f"{DEFERRING}::test_an_event_that_is_put_off_is_sent_again_once_and_later[0]",),
     ),
     # What is mirrored
     Guard(

@@ -152,6 +152,20 @@ def test_a_disabled_rule_delivers_nothing(sender: Account) -> None:
     assert len(sender.bodies(url)) == 1
 
 
+def test_a_schedule_fires_when_it_is_told_to(sender: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html"""
+    (url, queue), name = sender.queue(), sender.fresh("schedule")
+    made = sender.events.put_rule(Name=name, ScheduleExpression="rate(15 minutes)")
+    sender.events.put_targets(Rule=name, Targets=[{"Id": "t", "Arn": queue}])
+    assert sender.aws.events.tick(SENDER, name) == [name]
+    (event,) = sender.bodies(url)
+    assert (event["source"], event["detail-type"], event["detail"]) == ("aws.events", "Scheduled Event", {})
+    assert (event["account"], event["resources"]) == (SENDER, [made["RuleArn"]])
+    sender.events.disable_rule(Name=name)
+    assert sender.aws.events.tick(SENDER, name) == []
+    assert sender.bodies(url) == []
+
+
 @pytest.mark.parametrize("admits", [None, f"arn:aws:events:{REGION}:{SENDER}:rule/somebody-elses"])
 def test_a_queue_has_to_admit_the_rule(sender: Account, admits: str | None) -> None:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions"""

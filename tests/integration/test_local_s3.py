@@ -309,3 +309,25 @@ def test_faults_fail_the_chosen_requests_and_log_all(aws: World) -> None:
     aws.spoke.head_object(**SOURCE)
     assert [request.operation for request in aws.faults.log] == ["GetObject"] * 3 + ["HeadObject"]
     assert aws.faults.log[0].path == f"/{SPOKE_BUCKET}/key"
+
+
+def test_open_uploads_are_listed_in_pages(aws: World) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html: by key, then by time."""
+    named = {"Bucket": HUB_BUCKET}
+    begun = [
+        (key, aws.hub.create_multipart_upload(**named, Key=key)["UploadId"])  # type: ignore[arg-type]
+        for key in ("c", "a", "b", "b", "b")
+    ]
+    listed: list[tuple[str, str]] = []
+    pages, more = 0, dict[str, Any]()
+    while True:
+        answer = aws.hub.list_multipart_uploads(**named, MaxUploads=2, **more)  # type: ignore[arg-type]
+        listed += [(each["Key"], each["UploadId"]) for each in answer["Uploads"]]
+        pages += 1
+        if not answer["IsTruncated"]:
+            break
+        more = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+    assert pages == 3
+    assert listed == sorted(begun, key=lambda each: each[0])
+    after_b = aws.hub.list_multipart_uploads(**named, KeyMarker="b")  # type: ignore[arg-type]
+    assert [each["Key"] for each in after_b["Uploads"]] == ["c"]

@@ -58,8 +58,8 @@ class Machines:
         self.states, self.fresh = aws.client("stepfunctions", ACCOUNT), fresh
         self.role = make_role(aws, ACCOUNT, "states.amazonaws.com", ["lambda:InvokeFunction"])
 
-    def make(self, states: dict[str, Any], role: str | None = None) -> str:
-        definition = json.dumps({"StartAt": next(iter(states)), "States": states})
+    def make(self, states: dict[str, Any], role: str | None = None, **more: Any) -> str:
+        definition = json.dumps({"StartAt": next(iter(states)), "States": states, **more})
         return str(
             self.states.create_state_machine(
                 name=self.fresh("machine"), definition=definition, roleArn=role or self.role
@@ -298,3 +298,24 @@ def test_a_timeout_that_was_caught_is_reported_by_its_name(machines: Machines, f
     }
     result = machines.run(states, {"key": "slow", "sleep": 3})
     assert (result["status"], result["error"]) == ("FAILED", "States.Timeout")
+
+
+@pytest.mark.parametrize("times_out", [False, True])
+def test_an_execution_is_over_when_it_is_stopped_or_times_out_whatever_its_task_comes_to(
+    machines: Machines, function: str, times_out: bool
+) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html"""
+    caught = [{"ErrorEquals": ["States.ALL"], "Next": "Recorded"}]
+    states = {"Call": task(function, Catch=caught), "Recorded": {"Type": "Fail", "Error": "Recorded"}}
+    more: dict[str, Any] = {"TimeoutSeconds": 1} if times_out else {}
+    key = machines.fresh("k")
+    execution = machines.start(machines.make(states, **more), {"key": key, "sleep": 2.5, "permanent": True})
+    begun = time.monotonic()
+    if not times_out:
+        time.sleep(0.5)
+        machines.states.stop_execution(executionArn=execution)
+    expected = "TIMED_OUT" if times_out else "ABORTED"
+    assert machines.result(execution)["status"] == expected
+    assert time.monotonic() - begun < 2
+    time.sleep(max(0, begun + 3.5 - time.monotonic()))
+    assert machines.states.describe_execution(executionArn=execution)["status"] == expected

@@ -185,6 +185,16 @@ def test_a_slot_without_a_run_is_released(hub: Hub, scientist: DataScientist, sl
     assert SPOKE_A in slots.accounts()
 
 
+def test_the_sweep_runs_by_its_schedule(hub: Hub, scientist: DataScientist, slots: Slots) -> None:
+    arn = a_version(scientist)
+    assert slots.acquire(arn, 1000)
+    name = f"{hub.namespace}-sweep"
+    rule = hub.client("events").describe_rule(Name=name)
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(15 minutes)", "ENABLED")
+    assert hub.aws.events.tick(HUB, name) == [name]
+    wait_for(lambda: arn not in slots.running(SPOKE_A), what="the sweep to release the slot")
+
+
 def test_slots_are_counted_by_spoke(hub: Hub, fresh: Callable[[str], str]) -> None:
     slots = Slots(hub.aws.session(HUB), SPOKES)
     arns = [

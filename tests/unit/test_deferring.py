@@ -49,3 +49,8 @@ def test_a_flood_of_thousands_is_not_asked_after_all_the_time() -> None:
     end, taken = played(2000, 25, 30.0, seed=1)
     assert end <= 1.2 * 2000 / 25 * 30
     assert taken / end < 20
+
+
+def test_delays_double_up_to_two_minutes() -> None:
+    assert [longest_delay(deferred) for deferred in range(6)] == [10, 20, 40, 80, 120, 120]
+    assert longest_delay(10**6) == 120

@@ -145,7 +145,8 @@ class Sweep:
             with self._going_on():
                 found = _OWNER.match(upload.key)
                 owner = found[0] if found else ""
-                if found and owner not in at_work:
+                # Who is not at it may begin, and go on with an upload: that is asked again right before each abort.
+                if found and at_work.get(owner, False) is False:
                     at_work[owner] = self._is_at_work(found)
                 # Where nobody is known who could be at it, only its age tells.
                 known = at_work.get(owner)
