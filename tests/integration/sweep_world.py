@@ -116,6 +116,7 @@ class SweepWorld:
             state_machine_arn=self.machine,
             intake_queue_url=self.intake_queue,
             dead_letter_queue_url=self.dead_letters,
+            max_receives=6,
             runs_per_spoke=runs_per_spoke,
         )
         self.intake = Intake(settings, "eu-west-1", self.ledger, self.slots, self.sqs, self.states)

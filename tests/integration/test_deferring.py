@@ -45,7 +45,9 @@ def test_an_event_that_is_put_off_is_sent_again_once_and_later(
     world.sqs.meta.events.register(
         "provide-client-params.sqs.SendMessage", lambda params, **_: sent.append(params)
     )
-    taken = [world.intake.take(version.event(), NOW, deferred).outcome for _ in range(8)]
+    taken = [
+        world.intake.take(version.event(), NOW, deferred, last=last).outcome for last in [False] * 7 + [True]
+    ]
     assert taken == ["deferred"] * 8
     longest = longest_delay(deferred)
     delays = [request["DelaySeconds"] for request in sent]
