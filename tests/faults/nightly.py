@@ -3,7 +3,8 @@
 The cases are played in this order: each request of each scenario with each fault, once and for a whole invocation;
 trouble without an end for each kind of request; then all pairs of crashes in an order drawn from the seed, until
 the time is up. What was done is written to ``docs/nightly.md``. A case that fails is printed with what plays it
-again: ``make nightly ARGS="--only 'first | crash after | register s3.PutObject 1'"``.
+again: ``make nightly ARGS="--only 'first | crash after | register s3.PutObject 1'"``. Random stories
+(``tests/faults/test_stories.py``) with the same seed come first, in a process of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import io
 import itertools
 import logging
+import os
 import random
 import subprocess
 import sys
@@ -134,7 +136,41 @@ def play(found: list[Part], scenarios: Scenarios, until: float) -> None:
                 print(f"{minutes:5.1f} min  {part.name}: {part.played} of {len(part.plays)}", flush=True)
 
 
-def report(found: list[Part], seed: int, seconds: float) -> str:
+@dataclass(frozen=True)
+class Stories:
+    """How the random stories went."""
+
+    examples: int
+    said: str
+    good: bool
+
+    def line(self) -> str:
+        """Give the row of the table."""
+        return f"| random stories | any number | {self.examples} | {0 if self.good else 1} |"
+
+
+def tell(examples: int, seed: int) -> Stories:
+    """Play random stories; what fails is printed with what plays it again."""
+    given = {**os.environ, "HYPOTHESIS_SEED": str(seed), "HYPOTHESIS_EXAMPLES": str(examples)}
+    words = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "timeout=0",
+        "tests/faults/test_stories.py",
+    ]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=given, capture_output=True, text=True, check=False
+    )
+    said = done.stdout.strip().rpartition("\n")[2]
+    print(said if done.returncode == 0 else done.stdout[-20_000:], flush=True)
+    return Stories(examples, said, done.returncode == 0)
+
+
+def report(found: list[Part], stories: Stories | None, seed: int, seconds: float) -> str:
     """Write the page about the last night."""
     git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
@@ -153,8 +189,10 @@ def report(found: list[Part], seed: int, seconds: float) -> str:
         "",
         "| cases | there are | played | problems |",
         "|---|---|---|---|",
+        *([stories.line()] if stories else []),
         *[part.line() for part in found],
         *([""] + [f"- `{text[:300]}`" for text in problems] if problems else []),
+        *([] if stories is None or stories.good else ["", f"- `{stories.said}`"]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -164,9 +202,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make nightly", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=int(datetime.now(UTC).strftime("%Y%m%d")))
     parser.add_argument("--minutes", type=float, default=240.0)
+    parser.add_argument("--stories", type=int, default=300, help="how many random stories")
     parser.add_argument("--only", help="a case as it was printed, or the beginning of some")
     arguments = parser.parse_args()
     begun = time.monotonic()
+    stories = None
+    if arguments.stories and not arguments.only:
+        print(f"{arguments.stories} random stories, seed {arguments.seed}", flush=True)
+        stories = tell(arguments.stories, arguments.seed)
     logging.disable(logging.CRITICAL)
     with contextlib.redirect_stdout(io.StringIO()):
         stack = contextlib.ExitStack()
@@ -180,10 +223,10 @@ def main() -> int:
         total = sum(len(part.plays) for part in found)
         print(f"{total:,} cases, seed {arguments.seed}, {arguments.minutes:g} minutes at most", flush=True)
         play(found, scenarios, begun + 60 * arguments.minutes)
-    text = report(found, arguments.seed, time.monotonic() - begun)
+    text = report(found, stories, arguments.seed, time.monotonic() - begun)
     if not arguments.only:
         REPORT.write_text(text, encoding="utf-8")
-    problems = sum(len(part.problems) for part in found)
+    problems = sum(len(part.problems) for part in found) + (stories is not None and not stories.good)
     played = sum(part.played for part in found)
     print(text)
     print(f"nightly: {played:,} of {total:,} cases, {problems} problems, seed {arguments.seed}")
