@@ -119,7 +119,7 @@ def test_thousands_of_versions_are_gone_through_in_pieces(world: World) -> None:
     assert sorted(each for each in found if "/many-" in each[1]) == expected(many)
     ours = [arn for arn in fake.taken if "/many-" in arn]
     assert Counter(ours) == Counter(many.sent)
-    assert len(answers) > 5
+    assert len(answers) > 1  # how many, depends on the machine
     # Two descriptions for each mirror, one where the source is gone; listings in pages of a hundred.
     calls = Counter(call.operation for call in world.wire.calls)
     mirrored = answers[-1]["totals"]["compared"]
@@ -128,7 +128,8 @@ def test_thousands_of_versions_are_gone_through_in_pieces(world: World) -> None:
     assert calls["DescribeModelPackage"] <= 2 * mirrored + redone, calls
     assert calls["ListModelPackages"] <= VERSIONS // 100 + GROUPS + 2 * len(answers)
     assert calls["ListModelPackageGroups"] <= len(answers) + 2
-    assert calls["BatchGetItem"] <= VERSIONS // 100 * 2 + 3 * len(answers)
+    # What there was no room for is looked up again, and suspects once more.
+    assert calls["BatchGetItem"] <= VERSIONS // 100 * 2 + GROUPS + 5 * len(answers)
     # A page of the ledger and what was looked up of it, not the ledger.
     assert held
     assert max(held) <= 400, held

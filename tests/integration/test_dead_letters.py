@@ -244,7 +244,7 @@ def test_a_registry_that_throttles_for_an_hour_loses_nothing(hub: Hub, scientist
     # Nine tries of the state machine, in each of which the SDK asks five times.
     hub.aws.registry.throttle("DescribeModelPackage", 45)
     scientist.approve(arn)
-    wait_for(lambda: hub.entry(arn).get("state") == "FAILED", seconds=240, what="the end of the patience")
+    wait_for(lambda: hub.entry(arn).get("state") == "FAILED", seconds=500, what="the end of the patience")
     letter = hub.dead_letter(arn)
     assert letter["code"] == "THROTTLED"
     assert "ThrottlingException" in letter["reason"]
