@@ -4,8 +4,8 @@ A dry run calls the hub's function, round after round, and prints all that it wo
 machine is started and followed; Ctrl-C leaves it running, and ``--follow`` attaches to it again. With the
 credentials and region that the AWS CLI would use.
 
-It ends with 0 when all is done, 1 when something failed, 3 when a spoke or a version could not be read, and
-130 after Ctrl-C.
+It ends with 0 when all is done, 1 when something failed, 3 when a spoke or a version could not be read, 4 when
+a busy spoke was left out, and 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_stepfunctions.client import SFNClient
 
-DONE, FAILED, UNREADABLE, INTERRUPTED = 0, 1, 3, 130
+DONE, FAILED, UNREADABLE, LEFT_OUT, INTERRUPTED = 0, 1, 3, 4, 130
 _POLL_SECONDS = 3.0
 
 
@@ -125,7 +125,13 @@ def close(totals: dict[str, int], unreadable: list[str]) -> int:
         print(f"Not read: {', '.join(unreadable)}. Deploy spoke.yaml there; the lines above say why.")
     if totals["unreadable_versions"]:
         print(f"{totals['unreadable_versions']} versions could not be read; the lines above say why.")
-    return UNREADABLE if unreadable or totals["unreadable_versions"] else DONE
+    if totals["left_out"]:
+        print(
+            f"{totals['left_out']} were left out: their spoke has as many runs as it may have. Run this again later."
+        )
+    if unreadable or totals["unreadable_versions"]:
+        return UNREADABLE
+    return LEFT_OUT if totals["left_out"] else DONE
 
 
 def run(arguments: argparse.Namespace) -> int:

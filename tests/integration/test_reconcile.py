@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from replicator.aws.intake_queue import IntakeQueue
 from replicator.provenance import SOURCE_DELETED
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
 from tests.integration.data_scientist import DataScientist
@@ -273,6 +274,16 @@ def test_an_account_that_is_no_spoke_is_refused(hub: Hub, account: str, code: st
     said = json.loads(answer["Payload"].read())
     assert said["errorType"] == "PermanentError"
     assert said["errorMessage"].startswith(f"{code}: ")
+
+
+def test_messages_that_are_put_off_are_no_backlog(hub: Hub, fresh: Callable[[str], str]) -> None:
+    """They wait for a run of their own spoke, and nobody else has to wait for them."""
+    url = hub.sqs.create_queue(QueueName=fresh("queue"))["QueueUrl"]
+    queue = IntakeQueue(hub.aws.session(HUB), url, sleep=lambda seconds: None)
+    hub.sqs.send_message(QueueUrl=url, MessageBody="put off", DelaySeconds=900)
+    assert queue.backlog() == 0
+    hub.sqs.send_message(QueueUrl=url, MessageBody="to be taken")
+    assert queue.backlog() == 1
 
 
 def test_a_throttled_listing_is_waited_for_and_gone_on_with(hub: Hub, scientist: DataScientist) -> None:

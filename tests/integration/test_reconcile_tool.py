@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from replicator.reconciliation import Totals
 from tests.integration.conftest import HUB, SPOKE_A, Landscape
 from tests.integration.data_scientist import DataScientist
 from tests.integration.operator_of_hub import Hub
@@ -73,6 +74,13 @@ def test_an_unreadable_spoke_and_a_failure_have_exit_codes_of_their_own(
     for more in (["--dry-run"], []):
         assert reconcile.main(["backfill", "--account", "333333333333", *more]) == reconcile.FAILED
         assert "UNKNOWN_ACCOUNT" in capsys.readouterr().err
+
+
+def test_a_spoke_that_was_left_out_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    totals = Totals(missing=2, enqueued=1, left_out=1).model_dump()
+    assert reconcile.close(totals, []) == reconcile.LEFT_OUT
+    assert "1 were left out: their spoke has as many runs as it may have." in capsys.readouterr().out
+    assert reconcile.close({**totals, "left_out": 0}, []) == reconcile.DONE
 
 
 def test_ctrl_c_leaves_it_running(

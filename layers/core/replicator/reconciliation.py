@@ -33,6 +33,9 @@ LETTER_LAPSES = timedelta(days=12)
 IDLE_MOST = 120
 """Invocations in a row that found no room to send anything: about three hours."""
 
+PATIENCE = {"reconcile": 8, "backfill": 100}
+"""Invocations in a row that wait for the runs of one spoke, about ten minutes and two hours, before they leave it out
+and go on with the others. The reconciliation of the next day comes back to it; a backfill is for what is left out."""
 
 FINDINGS_MOST = 100
 """In one answer, because Step Functions allows 262,144 bytes of state. The log has all, and so have the answers of a
@@ -90,6 +93,8 @@ class Place(Strict):
     """Items of the ledger up to this one, in the table's own order, are done."""
     unreadable: list[str] = []
     """Spokes that did not let us in."""
+    crowded: list[str] = []
+    """Spokes whose own runs left no room for long: what is wrong with them is reported, and not sent."""
     idle: int = 0
     """Invocations in a row that came no further."""
 
@@ -112,6 +117,8 @@ class Totals(Strict):
     unreadable_spokes: int = 0
     unreadable_versions: int = 0
     enqueued: int = 0
+    left_out: int = 0
+    """Versions that a run has to look at, and for which their spoke had no room."""
 
 
 class ReconcileRequest(Strict):
@@ -255,13 +262,20 @@ def failed(entry: Entry, source: Description | None, now: datetime) -> list[tupl
     return []
 
 
-def counted(totals: Totals, looked: Iterable[Looked], *, sent: bool) -> Totals:
-    """Count versions in."""
+def counted(totals: Totals, looked: Iterable[Looked], *, sent: bool, left_out: bool = False) -> Totals:
+    """Count versions in.
+
+    Parameters
+    ----------
+    sent, left_out
+        Whether those that a run has to look at were sent; or had no room.
+    """
     found = totals.model_dump()
     for each in looked:
         for name in (*each.counts, *(_TOTALS[finding.kind] for finding in each.findings)):
             found[name] += 1
         found["enqueued"] += sent and each.sends
+        found["left_out"] += left_out and each.sends
     return Totals(**found)
 
 

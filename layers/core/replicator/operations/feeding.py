@@ -28,11 +28,14 @@ class PauseError(Exception):
     ----------
     wait
         Seconds until then.
+    crowded
+        Whether it is the runs of the spoke itself that leave no room.
     """
 
-    def __init__(self, wait: int) -> None:
+    def __init__(self, wait: int, *, crowded: bool = False) -> None:
         super().__init__(f"paused for {wait} s")
         self.wait = wait
+        self.crowded = crowded
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,14 @@ class Feeder:
 
     def room(self, account: str) -> int:
         """Wait until versions of a spoke may be sent, and say how many. Raises `PauseError` when time is up."""
-        while not (room := self._room(account)):
+        while True:
+            backlog = self._has_backlog()
+            room = 0 if backlog else self._room(account)
+            if room:
+                return room
             if self.budget.over:
-                raise PauseError(15)
+                raise PauseError(15, crowded=not backlog)
             self.budget.sleep(_LOOK_AGAIN)
-        return room
 
     def send(self, account: str, source_arns: Sequence[str]) -> None:
         """Ask for a look at versions of a spoke."""
@@ -90,11 +96,11 @@ class Feeder:
         """Whether something was sent so lately that nothing tells of it yet."""
         return bool(self._recent())
 
+    def _has_backlog(self) -> bool:
+        return self.queue.backlog() > BACKLOG_MOST + sum(count for _, _, count in self._recent())
+
     def _room(self, account: str) -> int:
-        recent = self._recent()
-        if self.queue.backlog() > BACKLOG_MOST + sum(count for _, _, count in recent):
-            return 0
-        own = sum(count for _, other, count in recent if other == account)
+        own = sum(count for _, other, count in self._recent() if other == account)
         return max(max(self.runs_per_spoke // 2, 1) - self.running(account) - own, 0)
 
     def _recent(self) -> list[tuple[float, str, int]]:

@@ -7,6 +7,7 @@ what it was given; what it sent is then sent twice, which a run does not mind.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
 from replicator.operations.feeding import PauseError
 from replicator.reconciliation import (
     IDLE_MOST,
+    PATIENCE,
     Finding,
     Kind,
     Looked,
@@ -60,9 +62,14 @@ class Job:
         """Note that what stands before a place is done."""
         self.place = self.place.model_copy(update={"idle": 0, **where})
 
-    def note(self, looked: Sequence[Looked], *, sent: bool) -> None:
+    def is_crowded(self, account: str) -> bool:
+        """Tell whether a spoke is left out, because its own runs leave no room."""
+        return account in self.place.crowded
+
+    def note(self, looked: Sequence[Looked], *, left_out: bool) -> None:
         """Count versions in, and keep what was found."""
-        self.totals = counted(self.totals, looked, sent=sent)
+        sent = not left_out and not self.request.dry_run
+        self.totals = counted(self.totals, looked, sent=sent, left_out=left_out)
         for each in looked:
             for found in each.findings:
                 changes = {"enqueued": sent and each.sends, "detail": found.detail[:_DETAIL_MOST]}
@@ -132,9 +139,11 @@ class Reconciling:
         if job.place.phase == "spokes":
             for account in job.accounts:
                 if account > (job.place.account or ""):
+                    self._check(job)
                     job.move(account=account, groups_token=None, **_NO_GROUP)
                 if account == job.place.account:
                     self._spoke(job, account)
+                    job.pages += 1
             phase = "done" if job.request.mode == "backfill" else "ledger"
             job.move(phase=phase, account=None, groups_token=None, **_NO_GROUP)
         if job.place.phase == "ledger":
@@ -253,24 +262,40 @@ class Reconciling:
         """Count versions in, in their order, and send those that a run has to look at, as there is room."""
         rest = list(looked)
         while rest:
-            chunk = rest if job.request.dry_run else self._chunk(rest)
+            chunk = rest if job.request.dry_run else self._chunk(job, rest)
             arns = [each.source_arn for each in chunk if each.sends]
-            if arns and not job.request.dry_run:
+            left_out = not job.request.dry_run and job.is_crowded(chunk[0].account)
+            if arns and not job.request.dry_run and not left_out:
                 self.feeder.send(chunk[0].account, arns)
-            job.note(chunk, sent=not job.request.dry_run)
+            job.note(chunk, left_out=left_out)
             job.move(**{mark: chunk[-1].mark})
             rest = rest[len(chunk) :]
 
-    def _chunk(self, rest: list[Looked]) -> list[Looked]:
-        """Give the first of these: some that need no run, or as many of one spoke as there is room for."""
+    def _chunk(self, job: Job, rest: list[Looked]) -> list[Looked]:
+        """Give the first: all of a spoke that is left out, or some that need no run, or as many as have room."""
+        account = rest[0].account
+        if job.is_crowded(account):
+            return list(itertools.takewhile(lambda each: each.account == account, rest))
         if not rest[0].sends:
-            return rest[: next((i for i, each in enumerate(rest) if each.sends), len(rest))]
-        account, room = rest[0].account, self.feeder.room(rest[0].account)
+            return list(itertools.takewhile(lambda each: not each.sends, rest))
+        room = self._room(job, account)
+        if not room:
+            return self._chunk(job, rest)
         for i, each in enumerate(rest):
             room -= each.sends
             if room < 0 or (each.sends and each.account != account):
                 return rest[:i]
         return rest
+
+    def _room(self, job: Job, account: str) -> int:
+        """Say how many versions of a spoke may be sent; none when it is left out from now on."""
+        try:
+            return self.feeder.room(account)
+        except PauseError as pause:
+            if not pause.crowded or job.place.idle < PATIENCE[job.request.mode]:
+                raise
+            job.move(crowded=[*job.place.crowded, account])
+            return 0
 
 
 def _unknown(looked: Looked, error: PermanentError | None) -> Looked:
