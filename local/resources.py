@@ -10,6 +10,7 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
 from moto.awslambda.models import LayerVersion
 from moto.cloudformation import parsing
 from moto.cloudformation.models import Stack, cloudformation_backends
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     Client = Callable[[str], Any]
     Applier = Callable[[Client, dict[str, Any]], None]
+
+
+class ExistsError(Exception):
+    """What a stack is to make is there already and is not its own, in CloudFormation's words."""
 
 
 _moto_clean_json = parsing.clean_json
@@ -61,10 +66,30 @@ def complete(aws: LocalAws, account: str, stack_name: str, template: dict[str, A
             if named := _NAMES.get(kind):  # a name that CloudFormation made up
                 made = stack.resource_map[name].physical_resource_id
                 properties = {**properties, named: properties.get(named) or made}
+            if kind == "AWS::S3::BucketPolicy":
+                _keep_from_replacing(aws.client("s3", account), stack, properties["Bucket"])
             apply(lambda service: aws.client(service, account), properties)
         elif kind not in get_model_map():
             missing.append(f"{name} ({kind})")
     return tuple(missing)
+
+
+def _keep_from_replacing(s3: Any, stack: Stack, bucket: str) -> None:
+    """Refuse a bucket with a policy that the stack did not write; it may write its own again.
+
+    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1068
+    """
+    own: set[str] = vars(stack).setdefault("bucket_policies", set())
+    if bucket in own:
+        return
+    try:
+        s3.get_bucket_policy(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
+            raise
+    else:
+        raise ExistsError(f"The bucket policy already exists on bucket {bucket}.")
+    own.add(bucket)
 
 
 def _parse_template(template: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests.infra import stacks
+from tests.infra.commands import commands
 
 DEPLOY = (stacks.ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 TABLE = re.compile(r"^\| `(?P<name>\w+)` \| (?:`(?P<default>[^`]*)`)? ?\|", re.MULTILINE)
@@ -34,3 +35,18 @@ def test_the_statements_for_a_bucket_of_its_own_are_those_of_the_stack() -> None
     assert [objects, buckets] == made
     assert key["Condition"]["ArnEquals"] == objects["Condition"]["ArnEquals"]
     assert key["Principal"] == objects["Principal"]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/runbook.md"])
+def test_no_spoke_is_deployed_with_a_policy_for_a_bucket_that_may_have_one(document: str) -> None:
+    """CloudFormation makes no policy for a bucket that has one, and the stack rolls back."""
+    text = (stacks.ROOT / document).read_text(encoding="utf-8")
+    deployed = [command for command in commands(text) if command.words[:2] == ["sam", "deploy"]]
+    assert deployed
+    assert [command.text for command in deployed if "PolicyBucket" in command.text] == []
+
+
+def test_the_parameter_for_a_policy_says_which_bucket_it_is_for() -> None:
+    says = stacks.source("spoke.yaml")["Parameters"]["PolicyBucket"]["Description"]
+    assert "Bucket without a policy" in says
+    assert "makes the stack fail" in says

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.deploy import delete, deploy
+from local.resources import ExistsError
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, wait_for
 
 if TYPE_CHECKING:
@@ -65,6 +66,27 @@ States:
     Parameters: { "name.$": $$.Execution.Name }
     End: true
 """
+
+POLICY = """
+Parameters:
+  Bucket: { Type: String }
+  Denied: { Type: String, Default: "s3:DeleteObject" }
+Resources:
+  Policy:
+    Type: AWS::S3::BucketPolicy
+    Properties:
+      Bucket: !Ref Bucket
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+          - { Effect: Deny, Principal: "*", Action: !Ref Denied, Resource: !Sub "arn:aws:s3:::${Bucket}/*" }
+"""
+
+
+def denying(bucket: str, action: str) -> dict[str, Any]:
+    resource = f"arn:aws:s3:::{bucket}/*"
+    statement = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 @pytest.fixture
@@ -155,6 +177,27 @@ def test_what_is_missing_is_said(local_aws: LocalAws, fresh: Callable[[str], str
     )
     stack = deploy(local_aws, ACCOUNT, template, stack_name=fresh("odd"))
     assert stack.missing == ("R (AWS::Chatbot::SlackChannelConfiguration)",)
+
+
+def test_a_bucket_keeps_the_policy_that_it_has(
+    local_aws: LocalAws, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    """As CloudFormation has it: a policy that the stack did not write makes the stack fail."""
+    s3 = local_aws.client("s3", ACCOUNT)
+    template = tmp_path / "policy.yaml"
+    template.write_text(POLICY)
+    taken, free = fresh("taken"), fresh("free")
+    for bucket in (taken, free):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": local_aws.region})
+    s3.put_bucket_policy(Bucket=taken, Policy=json.dumps(denying(taken, "s3:PutObject")))
+    with pytest.raises(ExistsError, match=f"The bucket policy already exists on bucket {taken}"):
+        deploy(local_aws, ACCOUNT, template, {"Bucket": taken}, stack_name=taken)
+    assert json.loads(s3.get_bucket_policy(Bucket=taken)["Policy"]) == denying(taken, "s3:PutObject")
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        deploy(local_aws, ACCOUNT, template, {"Bucket": "not-there"}, stack_name=fresh("none"))
+    for action in ("s3:DeleteObject", "s3:PutObject"):
+        deploy(local_aws, ACCOUNT, template, {"Bucket": free, "Denied": action}, stack_name=free)
+        assert json.loads(s3.get_bucket_policy(Bucket=free)["Policy"]) == denying(free, action)
 
 
 def test_nothing_of_the_shipped_templates_is_missing(deployment: Landscape) -> None:
