@@ -174,7 +174,6 @@ def test_the_ledger_is_safe(hub: Stack) -> None:
     ledger = hub.of_type("AWS::DynamoDB::Table")["Ledger"]
     assert ledger["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert ledger["SSESpecification"] == {"SSEEnabled": True}
-    assert ledger["DeletionProtectionEnabled"] is True
     assert ledger["BillingMode"] == "PAY_PER_REQUEST"
     assert ledger["KeySchema"] == [{"AttributeName": "source_arn", "KeyType": "HASH"}]
     assert "TimeToLiveSpecification" not in ledger, "what was mirrored is never forgotten"
@@ -192,6 +191,13 @@ def test_slots_are_kept_by_account(hub: Stack) -> None:
     assert spokes["KeySchema"] == [{"AttributeName": "account", "KeyType": "HASH"}]
     assert spokes["SSESpecification"] == {"SSEEnabled": True}
     assert spokes["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_a_first_deployment_that_fails_can_take_back_what_it_made(hub: Stack) -> None:
+    """CloudFormation deletes even what is retained then, and cannot where deletion is protected."""
+    for name, its in hub.resources.items():
+        assert its.get("DeletionPolicy") in (None, "RetainExceptOnCreate"), name
+        assert not its["Properties"].get("DeletionProtectionEnabled"), name
 
 
 @pytest.mark.parametrize("name", ["Ledger", "HubBucket", "HubKey"])
