@@ -196,7 +196,7 @@ def test_slots_are_kept_by_account(hub: Stack) -> None:
 def test_a_first_deployment_that_fails_can_take_back_what_it_made(hub: Stack) -> None:
     """CloudFormation deletes even what is retained then, and cannot where deletion is protected."""
     for name, its in hub.resources.items():
-        assert its.get("DeletionPolicy") in (None, "RetainExceptOnCreate"), name
+        assert its.get("DeletionPolicy") in (None, "Delete", "RetainExceptOnCreate"), name
         assert not its["Properties"].get("DeletionProtectionEnabled"), name
 
 
