@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -168,6 +169,18 @@ def test_the_copy_role_is_taken_by_one_function_for_a_known_spoke() -> None:
         }
     takers = [each for each in stacks.granted(hub) if hub.arn("S3CopyRole") in each.resources]
     assert {each.where for each in takers} == {"copy-artifact"}
+
+
+def test_a_hundred_spokes_fit_into_a_trust_policy() -> None:
+    """IAM counts 2,048 characters without white space, and CloudFormation writes none."""
+    accounts = ",".join(str(111111111111 + i) for i in range(100))
+    longest = {"Namespace": "n" * 32, "SpokeAccounts": accounts}
+    for region in ("eu-west-1", "ap-southeast-1", "us-isof-south-1"):
+        hub = stacks.Stack(stacks.hub_template(), stacks.HUB, longest, region)
+        for name, role in hub.of_type("AWS::IAM::Role").items():
+            document = json.dumps(role["AssumeRolePolicyDocument"], separators=(",", ":"))
+            partition = document.replace("arn:aws:", "arn:aws-us-gov:")
+            assert len(partition) <= 2048, name
 
 
 @pytest.mark.parametrize("each", ["plan", "copy-artifact", "copy-image", "register", "reconcile"])
