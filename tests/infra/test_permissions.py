@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import pytest
 
+from replicator.policy import aws_owned_bucket
 from tests.infra import stacks
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ PATTERNS = {
     f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*": "repositories of our own",
     f"arn:aws:states:eu-west-1:{stacks.HUB}:execution:registry-replicator-replicate:*": "runs, by their names",
     "arn:aws:ecr:eu-west-1:*:repository/*": "SageMaker looks at AWS's images; not this account's",
+    "arn:aws:s3:::jumpstart-cache-prod-*": "SageMaker looks at JumpStart's artifacts, which are not copied",
+    "arn:aws:s3:::jumpstart-private-cache-prod-*": "the same, of gated models",
 }
 S3_WRITES = {"s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:DeleteObject"}
 ECR_WRITES = {
@@ -130,6 +134,21 @@ def test_a_function_writes_its_own_log_only(hub: Stack) -> None:
             assert only.resources == (f"arn:aws:logs:eu-west-1:{stacks.HUB}:log-group:{group}:*",)
 
 
+@pytest.mark.parametrize("bucket", ["jumpstart-cache-prod-eu-west-1", "jumpstart-private-cache-prod-eu-west-1"])
+def test_register_may_look_at_what_the_plan_leaves_with_jumpstart(hub: Stack, bucket: str) -> None:
+    assert aws_owned_bucket(bucket), "the plan copies it"
+    for arn, action in (
+        (f"arn:aws:s3:::{bucket}", "s3:ListBucket"),
+        (f"arn:aws:s3:::{bucket}/m/infer.tar.gz", "s3:GetObject"),
+    ):
+        allowing = [
+            each
+            for each in of(hub, "s3")["register"]
+            if action in each.actions and any(fnmatchcase(arn, resource) for resource in each.resources)
+        ]
+        assert allowing, f"{action} {arn}"
+
+
 def test_only_the_copy_role_touches_artifacts(hub: Stack) -> None:
     assert set(of(hub, "s3")) == {"s3-copy", "register", "sweep"}
     writes = [(each.where, each.resources) for each in stacks.granted(hub) if S3_WRITES & set(each.actions)]
@@ -179,8 +198,7 @@ def test_a_hundred_spokes_fit_into_a_trust_policy() -> None:
         hub = stacks.Stack(stacks.hub_template(), stacks.HUB, longest, region)
         for name, role in hub.of_type("AWS::IAM::Role").items():
             document = json.dumps(role["AssumeRolePolicyDocument"], separators=(",", ":"))
-            partition = document.replace("arn:aws:", "arn:aws-us-gov:")
-            assert len(partition) <= 2048, name
+            assert len(document.replace("arn:aws:", "arn:aws-us-gov:")) <= 2048, name
 
 
 @pytest.mark.parametrize("each", ["plan", "copy-artifact", "copy-image", "register", "reconcile"])
