@@ -215,6 +215,19 @@ def test_the_key_rotates_and_is_nobody_elses(hub: Stack) -> None:
     assert alarms.condition == {"StringEquals": {"aws:SourceAccount": stacks.HUB}}
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"ConsumerAccounts": stacks.SPOKE}, {"ConsumerOrganizationId": "o-exampleorgid"}]
+)
+def test_consumers_decrypt_artifacts_images_and_model_cards_and_nothing_else(
+    parameters: dict[str, str],
+) -> None:
+    key = stacks.hub(**parameters).of_type("AWS::KMS::Key")["HubKey"]
+    *_, consumers = stacks.statements(key["KeyPolicy"])
+    assert consumers.actions == ("kms:Decrypt", "kms:DescribeKey")
+    services = [f"{service}.*.amazonaws.com" for service in ("s3", "ecr", "sagemaker")]
+    assert consumers.condition["StringLike"] == {"kms:ViaService": services}
+
+
 def test_alarms_reach_the_topic_that_the_operator_chose() -> None:
     own = stacks.hub(AlarmEmail="ml@example.com")
     (topic,) = own.of_type("AWS::SNS::Topic").values()
