@@ -79,7 +79,6 @@ NOT_IN_THIS = {
     ("IntakeRole", "sqs:DeleteMessage"): "the same",
     ("IntakeRole", "sqs:GetQueueAttributes"): "the same",
     ("IntakeRole", "sqs:SendMessage"): "for what is put off or cannot be taken in",
-    ("PlanRole", "dynamodb:GetItem"): "UpdateItem gives the item",
     ("S3CopyRole", "s3:AbortMultipartUpload"): "for a source that changed",
     ("S3CopyRole", "s3:ListMultipartUploadParts"): "for an upload that was begun before",
     ("S3CopyRole", "s3:ListBucketVersions"): "for an object that was overwritten",
