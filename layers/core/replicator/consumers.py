@@ -19,11 +19,11 @@ class Consumers:
         return bool(self.accounts or self.organization)
 
     def _statements(
-        self, sid: str, actions: list[str], resource: str | None, partition: str
+        self, sid: str, actions: list[str], resources: list[str], partition: str
     ) -> list[dict[str, Any]]:
         common: dict[str, Any] = {"Effect": "Allow", "Action": actions}
-        if resource:
-            common["Resource"] = resource
+        if resources:
+            common["Resource"] = resources
         found = []
         if self.accounts:
             roots = [f"arn:{partition}:iam::{account}:root" for account in sorted(self.accounts)]
@@ -41,21 +41,23 @@ class Consumers:
         https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html
         """
         pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        return {"Version": "2012-10-17", "Statement": self._statements("Pull", pull, None, partition)}
+        return {"Version": "2012-10-17", "Statement": self._statements("Pull", pull, [], partition)}
 
     def group_policy(self, partition: str, region: str, account: str, group: str) -> dict[str, Any]:
         """Give the policy of a hub group: describing and deploying its versions, not changing them.
 
+        The ARN of a version spells the name of its group in lower case, so the policy names both spellings.
         https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-deploy-xaccount.html
         """
         arn = f"arn:{partition}:sagemaker:{region}:{account}"
+        names = sorted({group, group.lower()})
         return {
             "Version": "2012-10-17",
             "Statement": [
                 *self._statements(
                     "ReadGroup",
                     ["sagemaker:DescribeModelPackageGroup"],
-                    f"{arn}:model-package-group/{group}",
+                    [f"{arn}:model-package-group/{name}" for name in names],
                     partition,
                 ),
                 *self._statements(
@@ -65,7 +67,7 @@ class Consumers:
                         "sagemaker:DescribeModelPackage",
                         "sagemaker:ListModelPackages",
                     ],
-                    f"{arn}:model-package/{group}/*",
+                    [f"{arn}:model-package/{name}/*" for name in names],
                     partition,
                 ),
             ],
