@@ -7,6 +7,7 @@ import pytest
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent, ReplicationDetail, admit, read_time
 from replicator.identifiers import ModelPackageArn
+from replicator.ledger import seen_after
 
 ARN = "arn:aws:sagemaker:us-east-2:111122223333:model-package/versionedmp-p-idy6c3e1fiqj/2"
 
@@ -103,6 +104,24 @@ def test_what_is_not_an_event_is_malformed(body: str) -> None:
     assert caught.value.code is ErrorCode.MALFORMED_EVENT
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"id": "\ud800"}, {"detail": {"ModelPackageArn": ARN, "ModelPackageGroupName": ["\udfff"]}}],
+)
+def test_what_could_not_be_kept_as_a_message_is_malformed(changes: dict[str, Any]) -> None:
+    with pytest.raises(PermanentError, match="written as JSON again") as caught:
+        admitted(an_event(**changes))
+    assert caught.value.code is ErrorCode.MALFORMED_EVENT
+
+
+def test_what_is_nested_too_deeply_is_malformed() -> None:
+    deep = "[" * 3000 + "]" * 3000
+    body = json.dumps(an_event(resources="deep")).replace('"deep"', deep)
+    with pytest.raises(PermanentError, match="nested too deeply") as caught:
+        ModelPackageEvent.from_message(body)
+    assert caught.value.code is ErrorCode.MALFORMED_EVENT
+
+
 def test_an_event_is_read_again_from_its_own_message() -> None:
     event = ModelPackageEvent.from_message(json.dumps(an_event()))
     assert ModelPackageEvent.from_message(event.to_message()) == event
@@ -124,10 +143,21 @@ def test_every_form_of_time_is_the_same_instant(value: object) -> None:
     assert read_time(value) == datetime(2021, 1, 26, 1, 4, 19, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("value", [None, "soon", {}, [], "", "9" * 400])
+NO_TIMES: list[Any] = [
+    None, "soon", {}, [], "", "9" * 400,
+    # Times, but no clock can be set to them: another time zone, or a second more, is not to be had.
+    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", 253402300799000,
+    datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NO_TIMES)
 def test_an_unreadable_time_is_none_and_does_not_lose_the_event(value: object) -> None:
     assert read_time(value) is None
-    assert admitted(an_event(time=value))
+    if not isinstance(value, datetime):
+        event = ModelPackageEvent.from_message(json.dumps(an_event(time=value)))
+        assert seen_after(event.changed) is None
+        assert admitted(json.loads(event.to_message()))
 
 
 def test_the_end_of_a_run_has_sagemakers_spelling_and_no_empty_members() -> None:

@@ -8,10 +8,11 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventb
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn, UnversionedPackageError
@@ -32,17 +33,22 @@ def read_time(value: Any) -> datetime | None:
     The forms are ISO 8601 with ``Z`` and up to nanoseconds, and milliseconds since the epoch as integer,
     float or text.
     """
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    found = value if isinstance(value, datetime) else _parsed(value)
+    # In the first and the last year there is, neither a time zone nor a second more may be left to reckon with.
+    if found is None or not MINYEAR < found.year < MAXYEAR:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _parsed(value: Any) -> datetime | None:
     try:
         return datetime.fromtimestamp(float(value) / 1000, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         pass
     try:
-        found = datetime.fromisoformat(value)
+        return datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _only_one(value: Any) -> Any:
@@ -96,7 +102,14 @@ class ModelPackageEvent(Frozen):
         if isinstance(raw, dict):
             _check_kind(raw)
         try:
-            return cls.model_validate(raw)
+            event = cls.model_validate(raw)
+            event.to_message()  # the ledger keeps it as a message
+        except PydanticSerializationError as error:
+            raise PermanentError(
+                ErrorCode.MALFORMED_EVENT,
+                "the event cannot be written as JSON again: it is nested too deeply, or a text in it is no Unicode. "
+                "Delete it.",
+            ) from error
         except ValidationError as error:
             wrong = "; ".join(
                 f"{'.'.join(str(part) for part in e['loc']) or 'the message'}: {e['msg']}"
@@ -105,6 +118,7 @@ class ModelPackageEvent(Frozen):
             raise PermanentError(
                 ErrorCode.MALFORMED_EVENT, f"not an event about a model package: {wrong}."
             ) from error
+        return event
 
     @classmethod
     def about(cls, arn: ModelPackageArn) -> ModelPackageEvent:
