@@ -6,11 +6,13 @@ each mapping has a poller instead. `messages` receives and deletes, `moves` adds
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda_simple.models import lambda_simple_backends
+from moto.sqs.exceptions import InvalidParameterValue, SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
 from local import messages, moves
@@ -19,9 +21,12 @@ from local.pollers import Poller
 if TYPE_CHECKING:
     from local.server import LocalAws
 
+_original_send = SQSBackend.send_message
 _original_receive = SQSBackend.receive_message
 _original_change_visibility = SQSBackend.change_message_visibility
 _original_delete = Queue.delete_message
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_SENDABLE = re.compile(r"[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 _STEP = 0.05  # seconds between two looks at an empty queue, and at the list of mappings
 
 
@@ -36,10 +41,11 @@ class Queues:
         self._watcher = threading.Thread(target=self._watch, name="event-source-mappings", daemon=True)
 
     def install(self) -> None:
-        """Take over receiving and deleting, and start to serve event source mappings."""
+        """Take over sending, receiving and deleting, and start to serve event source mappings."""
         # moto hands messages to the mappings that it finds here; nothing is ever found.
         nothing = property(lambda queue: {}, lambda queue, value: None)
         self._aws.patch(Queue, "lambda_event_source_mappings", nothing)
+        self._aws.patch(SQSBackend, "send_message", _send)
         self._aws.patch(SQSBackend, "receive_message", _receive)
         self._aws.patch(SQSBackend, "change_message_visibility", _change_visibility)
         self._aws.patch(Queue, "delete_message", _delete)
@@ -116,6 +122,25 @@ class Queues:
             self._pollers.pop(uuid).stop()
         for uuid in wanted.keys() - self._pollers.keys():
             self._pollers[uuid] = Poller(self._aws, wanted[uuid])
+
+
+def _send(
+    backend: SQSBackend,
+    queue_name: str,
+    message_body: str,
+    message_attributes: dict[str, Any] | None = None,
+    **others: Any,
+) -> Message:
+    """Send, but no character that SQS does not take, in the body or in an attribute: moto takes them all.
+
+    For attributes it names another error than the documented one, as those report who have met it.
+    """
+    if not _SENDABLE.fullmatch(message_body):
+        raise SQSException("InvalidMessageContents", "Invalid characters found.")
+    for name, attribute in (message_attributes or {}).items():
+        if not _SENDABLE.fullmatch(attribute.get("StringValue") or ""):
+            raise InvalidParameterValue(f"Invalid characters found in the message attribute '{name}'.")
+    return _original_send(backend, queue_name, message_body, message_attributes, **others)
 
 
 def _receive(

@@ -76,6 +76,20 @@ GUARDS = [
         "if False:",
         (f"{EVENTS}::test_what_may_not_be_replicated_says_why",),
     ),
+    Guard(
+        "an event that cannot be kept is malformed",
+        "events.py",
+        "event.to_message()  # the ledger keeps it as a message",
+        "pass",
+        (f"{EVENTS}::test_what_could_not_be_kept_as_a_message_is_malformed",),
+    ),
+    Guard(
+        "a time that cannot be reckoned with is none",
+        "events.py",
+        "not MINYEAR < found.year < MAXYEAR",
+        "False",
+        (f"{EVENTS}::test_an_unreadable_time_is_none_and_does_not_lose_the_event",),
+    ),
     # The ledger
     Guard(
         "one run at a time",
@@ -533,6 +547,27 @@ GUARDS = [
         (f"{MIRRORING}::test_the_recorded_digest_is_copied_when_the_tag_has_moved_on",),
     ),
     # Dead letters
+    Guard(
+        "the attributes of a letter are of characters that SQS takes",
+        "operations/dead_letters.py",
+        '"StringValue": sendable(value)',
+        '"StringValue": value',
+        (f"{SWEEPING}::test_a_letter_of_intake_has_nothing_that_sqs_would_not_take",),
+    ),
+    Guard(
+        "the body of a letter is of characters that SQS takes",
+        "operations/dead_letters.py",
+        "MessageBody=sendable(body)",
+        "MessageBody=body",
+        (f"{SWEEPING}::test_a_letter_of_intake_has_nothing_that_sqs_would_not_take",),
+    ),
+    Guard(
+        "a reason is of characters that every service takes",
+        "operations/failing.py",
+        "message = dead_letters.sendable(message)",
+        "pass",
+        (f"{SWEEPING}::test_a_reason_that_sqs_would_not_take_has_its_letter",),
+    ),
     Guard(
         "a letter is sent before it is deleted",
         "operations/redriving.py",

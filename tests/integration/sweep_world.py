@@ -169,9 +169,9 @@ class SweepWorld:
         self.ledger.started(version.arn, 1, execution)
         return str(execution)
 
-    def fail(self, version: Version) -> Any:
-        """Record a failure of a version's first attempt."""
-        error = {"Error": "PermanentError", "Cause": '{"errorMessage": "UNVERSIONED: it has no version"}'}
+    def fail(self, version: Version, message: str = "UNVERSIONED: it has no version") -> Any:
+        """Record a failure of a version's first attempt, which a function has raised with a message."""
+        error = {"Error": "PermanentError", "Cause": json.dumps({"errorMessage": message})}
         return self.failing.run(FailureRequest(source_arn=version.arn, attempt=1, error=error), NOW)
 
     def item(self, version: Version) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.integration.conftest import make_function, receive_all, wait_for
 
@@ -135,6 +136,27 @@ def test_a_message_that_fails_too_often_becomes_a_dead_letter(fed: Fed) -> None:
     assert message["Body"] == "bad"
     assert message["MessageAttributes"]["colour"]["StringValue"] == "green"
     assert len(fed.batches()) == 2
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x01", "\x0b", "\x1f", "\ufffe", "\uffff"])
+def test_characters_that_xml_has_no_room_for_are_refused(fed: Fed, character: str) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+    text = f"a{character}b"
+    with pytest.raises(ClientError, match="Invalid characters") as caught:
+        fed.sqs.send_message(QueueUrl=fed.url, MessageBody=text)
+    assert "InvalidMessageContents" in caught.value.response["Error"]["Code"]
+    attributes = {"reason": {"DataType": "String", "StringValue": text}}
+    with pytest.raises(ClientError, match="'reason'"):
+        fed.sqs.send_message(QueueUrl=fed.url, MessageBody="hello", MessageAttributes=attributes)
+    assert fed.counts() == (0, 0)
+
+
+def test_every_other_character_is_taken(fed: Fed) -> None:
+    text = "\t\n\r ~\x7fé\ud7ff\ue000\ufffd\U00010000\U0010ffff"
+    attributes = {"reason": {"DataType": "String", "StringValue": text}}
+    fed.sqs.send_message(QueueUrl=fed.url, MessageBody=text, MessageAttributes=attributes)
+    (message,) = receive_all(fed.aws, ACCOUNT, fed.url)
+    assert (message["Body"], message["MessageAttributes"]) == (text, attributes)
 
 
 @pytest.mark.parametrize("body", ["worse", "odd"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from moto.s3.models import s3_backends
 
 from replicator.errors import ErrorCode, PermanentError
 from tests.integration.conftest import wait_for
-from tests.integration.sweep_world import ACCOUNT, NOW, Counted, SweepWorld, Version
+from tests.integration.sweep_world import ACCOUNT, NOW, SPOKE, Counted, SweepWorld, Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,3 +235,34 @@ def test_a_failure_whose_letter_could_not_be_sent_stays_to_be_found(
     assert world.sweep(NOW + timedelta(hours=2)).letters == 1
     assert world.letters() == [(version.arn, "UNVERSIONED")]
     assert "unsettled" not in world.item(version)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x01", "\ufffe", "\ud800"])
+def test_a_reason_that_sqs_would_not_take_has_its_letter(
+    world: SweepWorld, version: Version, character: str
+) -> None:
+    """Keys of objects may have such characters."""
+    world.claimed(version)
+    world.ledger.begin_round(version.arn, 1, NOW)
+    answer = world.fail(version, f"SOURCE_OBJECT_MISSING: s3://models/a{character}b is not there.")
+    assert answer.reason == f"s3://models/a\\u{ord(character):04x}b is not there."
+    assert world.state(version) == ("FAILED", "SOURCE_OBJECT_MISSING")
+    assert world.letters() == [(version.arn, "SOURCE_OBJECT_MISSING")]
+    assert "unsettled" not in world.item(version)
+
+
+def test_a_letter_of_intake_has_nothing_that_sqs_would_not_take(world: SweepWorld) -> None:
+    event = {
+        "source": "aws.sagemaker",
+        "detail-type": "SageMaker Model Package State Change",
+        "region": "eu-west-1",
+    }
+    named = json.dumps({**event, "account": SPOKE, "detail": {"ModelPackageArn": "arn:\x01" + "x" * 300}})
+    for body in ("not json \ufffe", named):
+        assert world.intake.take(body, NOW).outcome == "rejected"
+    found = world.sqs.receive_message(
+        QueueUrl=world.dead_letters, MaxNumberOfMessages=10, MessageAttributeNames=["source_arn"]
+    )["Messages"]
+    assert sorted(each["Body"] for each in found) == sorted([r"not json \ufffe", named])
+    (about,) = [each["MessageAttributes"] for each in found if "MessageAttributes" in each]
+    assert about["source_arn"]["StringValue"] == r"arn:\u0001" + "x" * 251

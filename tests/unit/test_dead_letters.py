@@ -9,7 +9,7 @@ import pytest
 
 from replicator.events import ModelPackageEvent
 from replicator.identifiers import ModelPackageArn
-from replicator.operations.dead_letters import Letter
+from replicator.operations.dead_letters import Letter, sendable
 
 ARN = "arn:aws:sagemaker:eu-west-1:111111111111:model-package/churn/3"
 ABOUT = ModelPackageEvent.about(ModelPackageArn.parse(ARN)).to_message()
@@ -87,3 +87,19 @@ def test_the_account_of_a_forged_event_is_the_one_that_sent_it() -> None:
 def test_a_letter_of_somebody_elses_making_stays_short() -> None:
     found = letter("x", code="C" * 1000, reason="R" * 100_000, source_arn="A" * 100_000)
     assert max(map(len, (found.code, found.reason, found.source_arn or ""))) == 1024
+
+
+REFUSED = "\x00\x01\x08\x0b\x0c\x1f\ud800\udfff\ufffe\uffff"
+
+
+def test_what_sqs_refuses_is_spelled_out_and_nothing_else() -> None:
+    taken = "\t\n\r ~\x7f\x85é\ud7ff\ue000\ufffd\U00010000\U0001ffff\U0010ffff"
+    assert sendable(taken) == taken
+    assert sendable("model\x01.tar.gz") == r"model\u0001.tar.gz"
+    assert sendable(REFUSED) == r"\u0000\u0001\u0008\u000b\u000c\u001f\ud800\udfff\ufffe\uffff"
+
+
+def test_a_body_with_what_sqs_refuses_stays_the_same_json() -> None:
+    body = json.dumps({"id": "a\ufffe\uffff\ud800b"}, ensure_ascii=False)
+    assert sendable(body) != body
+    assert json.loads(sendable(body)) == json.loads(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,9 +22,20 @@ INTAKE_FAILED = "INTAKE_FAILED"
 UNKNOWN = "UNKNOWN"
 """Code of a letter that says nothing: of an older release, or of somebody's own making."""
 
+# SQS takes these characters and no others, in bodies and in attributes:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_REFUSED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REASON_MAX = 1024
 _CODE_MAX = 64
 _ARN_MAX = 256
+
+
+def sendable(text: str) -> str:
+    """Spell out each character that SQS refuses as JSON does: inside JSON it stays the same text.
+
+    Names of S3 objects and values of environments may have such characters, and they get into reasons.
+    """
+    return _REFUSED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def send(
@@ -52,18 +64,20 @@ def send(
         "code": code,
         "reason": reason[:_REASON_MAX],
         "failed_at": now.isoformat(),
-        "source_arn": source_arn,
+        "source_arn": source_arn and source_arn[:_ARN_MAX],
         "attempt": str(attempt) if attempt else None,
     }
     typed: dict[str, MessageAttributeValueTypeDef] = {
-        name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+        name: {"DataType": "String", "StringValue": sendable(value)}
+        for name, value in attributes.items()
+        if value
     }
     with translated(
         f"sending {source_arn or 'a message'} to {queue_url}",
         denied=ErrorCode.HUB_ACCESS_DENIED,
         otherwise=ErrorCode.HUB_REFUSED,
     ):
-        sqs.send_message(QueueUrl=queue_url, MessageBody=body, MessageAttributes=typed)
+        sqs.send_message(QueueUrl=queue_url, MessageBody=sendable(body), MessageAttributes=typed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ def read_failure(request: FailureRequest) -> tuple[ErrorCode, str]:
         message = str(json.loads(cause)["errorMessage"])
     except (ValueError, KeyError, TypeError):
         message = cause
+    # What the dead letter may say, the ledger and the event take as well.
+    message = dead_letters.sendable(message)
     code, reason = read_coded(message)
     if code is not ErrorCode.UNEXPECTED:
         return code, reason
