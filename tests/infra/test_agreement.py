@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from replicator.aws import artifact_refusals as refusals
 from tests.infra import stacks
 
 if TYPE_CHECKING:
@@ -81,6 +83,32 @@ def test_the_bucket_policy_grants_what_the_copy_role_asks_for(pair: tuple[Stack,
     policy = spoke.of_type("AWS::S3::BucketPolicy")["ArtifactBucketPolicy"]["PolicyDocument"]
     granted = {action for each in stacks.statements(policy) for action in each.actions}
     assert asked <= granted
+
+
+def test_a_refusal_names_the_statement_that_the_stack_would_make(pair: tuple[Stack, Stack]) -> None:
+    """Whoever pastes it lets in the same role for the same spoke, and gives it as much."""
+    hub, spoke = pair
+    bucket = f"sagemaker-eu-west-1-{stacks.SPOKE}"
+    said = refusals.denied(
+        uri=f"s3://{bucket}/model.tar.gz",
+        bucket_arn=f"arn:aws:s3:::{bucket}",
+        account=stacks.SPOKE,
+        copy_role=hub.outputs["S3CopyRoleArn"],
+        spoke_role=spoke.outputs["ReadRoleArn"],
+        answer="403",
+    ).message
+    start = said.index("{")
+    only = stacks.Statement.read("refusal", json.JSONDecoder().raw_decode(said, start)[0])
+    policy = spoke.of_type("AWS::S3::BucketPolicy")["ArtifactBucketPolicy"]["PolicyDocument"]
+    made = stacks.statements(policy)
+    assert only.actions == tuple(action for each in made for action in each.actions)
+    assert only.resources == tuple(resource for each in made for resource in each.resources)
+    for each in made:
+        assert (only.effect, only.principal, only.condition) == (
+            each.effect,
+            each.principal,
+            each.condition,
+        )
 
 
 def test_both_filter_the_same_event(hub: Stack, spoke: Stack) -> None:

@@ -68,11 +68,23 @@ def denied(
     *, uri: str, bucket_arn: str, account: str, copy_role: str, spoke_role: str, answer: str
 ) -> PermanentError:
     """Say which two roles were turned away, and both ways to let one in."""
+    # What spoke.yaml and docs/deploy.md have, in one statement.
     statement = {
         "Effect": "Allow",
-        "Principal": {"AWS": copy_role},
-        "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:ListBucket"],
-        "Resource": [bucket_arn, f"{bucket_arn}/*"],
+        "Principal": {"AWS": copy_role.partition(":role/")[0] + ":root"},
+        "Action": [
+            "s3:GetObject",
+            "s3:GetObjectVersion",
+            "s3:GetObjectTagging",
+            "s3:GetObjectVersionTagging",
+            "s3:ListBucket",
+            "s3:ListBucketVersions",
+        ],
+        "Resource": [f"{bucket_arn}/*", bucket_arn],
+        "Condition": {
+            "ArnEquals": {"aws:PrincipalArn": copy_role},
+            "StringEquals": {"aws:PrincipalTag/spoke": account},
+        },
     }
     return PermanentError(
         ErrorCode.SOURCE_ACCESS_DENIED,
