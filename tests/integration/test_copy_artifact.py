@@ -244,7 +244,8 @@ def test_denied_to_both_roles_says_both_ways_to_grant(aws: World) -> None:
     uri = aws.put("model.tar.gz", SMALL_BODY)
     aws.rules.denied |= {(SPOKE_BUCKET, HUB), (SPOKE_BUCKET, SPOKE)}
     message = refused(aws, uri, ErrorCode.SOURCE_ACCESS_DENIED)
-    assert f'"Principal": {{"AWS": "{COPY_ROLE}"}}' in message
+    assert f'"Principal": {{"AWS": "arn:aws:iam::{HUB}:root"}}' in message
+    assert f'{{"aws:PrincipalArn": "{COPY_ROLE}"}}' in message
     assert f"arn:aws:iam::{SPOKE}:role/replicator-read" in message
     assert uri in message
 
