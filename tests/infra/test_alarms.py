@@ -34,7 +34,10 @@ OF_AWS = {
         },
         [{"QueueName"}],
     ),
-    "AWS/Lambda": ({"Errors", "Throttles", "Duration", "ConcurrentExecutions"}, [{"FunctionName"}]),
+    "AWS/Lambda": (
+        {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"},
+        [{"FunctionName"}],
+    ),
     "AWS/States": (
         {
             "ExecutionsStarted",
@@ -52,6 +55,8 @@ OF_AWS = {
     ),
 }
 ONCE_A_DAY = {"SpokesUnreadable", "MirrorsDrifted"}
+ABSENT = {"SweepMissingAlarm": 3600, "ReconcileMissingAlarm": 86400}
+"""The alarms on what did not run, and how many seconds may lie between two runs."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,13 @@ def of_alarms(stack: Stack) -> Iterator[Used]:
         for metric in queries or [alarm]:
             pairs = tuple((each["Name"], each["Value"]) for each in metric["Dimensions"])
             yield Used(alarm["AlarmName"], metric["Namespace"], metric["MetricName"], pairs)
+
+
+def period_of(alarm: dict[str, Any]) -> int:
+    """Give the period of an alarm, which is the same for each metric that it looks at."""
+    stats = [query["MetricStat"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+    (period,) = {each["Period"] for each in stats or [alarm]}
+    return int(period)
 
 
 def body(stack: Stack) -> dict[str, Any]:
@@ -254,13 +266,56 @@ def test_the_page_has_no_alarm_that_is_not_there(hub: Stack, spoke: Stack) -> No
 
 
 @pytest.mark.parametrize("which", ["hub", "spoke"])
-def test_missing_data_is_good_news_unless_it_is_written_once_a_day(
+def test_missing_data_is_good_news_unless_it_is_what_is_looked_for_or_written_once_a_day(
     which: str, request: pytest.FixtureRequest
 ) -> None:
     stack: Stack = request.getfixturevalue(which)
-    for alarm in stack.of_type("AWS::CloudWatch::Alarm").values():
+    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         expected = "ignore" if alarm.get("MetricName") in ONCE_A_DAY else "notBreaching"
-        assert alarm["TreatMissingData"] == expected, alarm["AlarmName"]
+        assert alarm["TreatMissingData"] == ("breaching" if name in ABSENT else expected), name
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "value"),
+    [
+        ("SweepMissingAlarm", "AWS/Lambda", "registry-replicator-sweep"),
+        ("ReconcileMissingAlarm", "AWS/States", None),
+    ],
+)
+def test_what_should_run_by_itself_and_does_not_is_told_of(
+    hub: Stack, name: str, namespace: str, value: str | None
+) -> None:
+    alarm = hub.of_type("AWS::CloudWatch::Alarm")[name]
+    assert (alarm["Namespace"], alarm["Statistic"]) == (namespace, "Sum")
+    assert alarm["MetricName"] == {"AWS/Lambda": "Invocations", "AWS/States": "ExecutionsStarted"}[namespace]
+    assert [each["Value"] for each in alarm["Dimensions"]] == [
+        value or hub.outputs["ReconcileStateMachineArn"]
+    ]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert alarm["Period"] * alarm["EvaluationPeriods"] >= ABSENT[name]
+
+
+@pytest.mark.parametrize("which", ["hub", "spoke"])
+def test_every_alarm_looks_back_no_further_than_cloudwatch_does(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html."""
+    stack: Stack = request.getfixturevalue(which)
+    for alarm in stack.of_type("AWS::CloudWatch::Alarm").values():
+        period = period_of(alarm)
+        assert period * alarm["EvaluationPeriods"] <= (86400 if period < 3600 else 604800), alarm["AlarmName"]
+
+
+@pytest.mark.parametrize("which", ["hub", "spoke"])
+def test_a_sum_that_is_filled_waits_for_late_data(which: str, request: pytest.FixtureRequest) -> None:
+    """Its newest value is 0 until they come, and an alarm on that value alone would never see them."""
+    stack: Stack = request.getfixturevalue(which)
+    for alarm in stack.of_type("AWS::CloudWatch::Alarm").values():
+        if "Metrics" in alarm:
+            periods = 3 if period_of(alarm) == 300 else 2
+            assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (periods, 1), alarm[
+                "AlarmName"
+            ]
 
 
 @pytest.mark.parametrize("which", ["hub", "spoke"])
