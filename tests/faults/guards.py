@@ -144,6 +144,27 @@ GUARDS = [
         (f"{SWEEPING}::test_intake_names_an_item_of_a_newer_release_and_leaves_it_alone",),
     ),
     Guard(
+        "an item that cannot be read is named",
+        "ledger.py",
+        "except (ValueError, TypeError, KeyError, AttributeError) as error:",
+        "except ZeroDivisionError as error:",
+        (f"{SWEEPING}::test_an_item_that_cannot_be_read_stops_no_sweep_and_is_named",),
+    ),
+    Guard(
+        "the slot of an item that cannot be read is released",
+        "operations/sweeping.py",
+        "if error.code is not ErrorCode.LEDGER_VERSION:",
+        "if True:",
+        (f"{SWEEPING}::test_an_item_that_cannot_be_read_stops_no_sweep_and_is_named",),
+    ),
+    Guard(
+        "a failure that a newer release owns releases its slot",
+        "operations/failing.py",
+        "self.ending.slots.release(request.source_arn)",
+        "pass",
+        (f"{SWEEPING}::test_a_newer_releases_item_is_left_alone_and_its_failure_has_a_letter",),
+    ),
+    Guard(
         "an item of a newer release is not written",
         "aws/ledger.py",
         "(attribute_not_exists(#schema) OR #schema <= :schema)",

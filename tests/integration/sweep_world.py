@@ -179,9 +179,9 @@ class SweepWorld:
         key = {"source_arn": {"S": version.arn}}
         return dict(self.dynamodb.get_item(TableName=self.table, Key=key).get("Item", {}))
 
-    def of_a_newer_release(self, version: Version) -> dict[str, Any]:
-        """Let the item of a version have a schema that this release does not know; give it."""
-        item = {**self.item(version), "schema": {"N": "2"}}
+    def of_a_newer_release(self, version: Version, **members: Any) -> dict[str, Any]:
+        """Let the item of a version have a schema, or members, that this release does not know; give it."""
+        item = {**self.item(version), **(members or {"schema": {"N": "2"}})}
         self.dynamodb.put_item(TableName=self.table, Item=item)
         return item
 

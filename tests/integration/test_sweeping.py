@@ -184,11 +184,54 @@ def test_a_newer_releases_item_is_left_alone_and_its_failure_has_a_letter(
 ) -> None:
     world.claimed(version)
     world.ledger.begin_round(version.arn, 1, NOW)
+    assert world.slots.acquire(version.arn, 1)
     item = world.of_a_newer_release(version)
     answer = world.fail(version)
     assert (answer.status, answer.code, answer.again) == ("Failed", ErrorCode.LEDGER_VERSION, False)
     assert version.arn in answer.reason
     assert "Deploy the newer release" in answer.reason
+    assert world.letters() == [(version.arn, "LEDGER_VERSION")]
+    assert world.item(version) == item
+    assert world.slots.running(SPOKE) == frozenset()
+
+
+ODD_MEMBERS: list[dict[str, Any]] = [
+    {"schema": {"N": "2"}},
+    {"schema": {"S": "v2"}},
+    {"attempt": {"S": "a7"}},
+    {"claimed_at": {"S": "long ago"}},
+    {"written": {"S": "everything"}},
+    {"state": {"L": []}},
+]
+
+
+@pytest.mark.parametrize("members", ODD_MEMBERS, ids=lambda members: next(iter(members)))
+def test_an_item_that_cannot_be_read_stops_no_sweep_and_is_named(
+    world: SweepWorld, version: Version, members: dict[str, Any]
+) -> None:
+    """Its slot is released: no run of ours has it any more."""
+    odd, other = Version(version.group, 1), Version(version.group, 2)
+    for each in (odd, other):
+        world.claimed(each, minutes_ago=80)
+        assert world.slots.acquire(each.arn, 2)
+    item = world.of_a_newer_release(odd, **members)
+    answer = world.sweep()
+    assert (answer.gone, answer.letters, answer.slots, answer.done) == (1, 1, 2, True)
+    (problem,) = answer.problems
+    assert problem.startswith(f"LEDGER_VERSION: the ledger's item of {odd.arn} ")
+    assert "redrive" in problem
+    assert world.item(odd) == item
+    assert world.letters() == [(other.arn, "EXECUTION_GONE")]
+    assert world.slots.running(SPOKE) == frozenset()
+
+
+@pytest.mark.parametrize("members", ODD_MEMBERS, ids=lambda members: next(iter(members)))
+def test_intake_names_an_item_that_cannot_be_read(
+    world: SweepWorld, version: Version, members: dict[str, Any]
+) -> None:
+    world.claimed(version)
+    item = world.of_a_newer_release(version, **members)
+    assert world.intake.take(version.event(), NOW).code is ErrorCode.LEDGER_VERSION
     assert world.letters() == [(version.arn, "LEDGER_VERSION")]
     assert world.item(version) == item
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -123,37 +124,80 @@ class Entry:
     def from_item(cls, item: Mapping[str, Any]) -> Entry:
         """Read a DynamoDB item, deserialized. A member of another release is ignored.
 
-        Raises `PermanentError` (``LEDGER_VERSION``) for an item that only a newer release understands.
+        Raises `PermanentError` (``LEDGER_VERSION``) for an item that only a newer release understands, or nobody.
         """
-        approval, state = item.get("source_approval"), item.get("state", State.IDLE)
-        schema = int(item.get("schema", SCHEMA))
-        if schema > SCHEMA or state not in set(State):
+        try:
+            schema, state = _number(item, "schema", SCHEMA), item.get("state", State.IDLE)
+            if schema > SCHEMA or state not in set(State):
+                raise PermanentError(
+                    ErrorCode.LEDGER_VERSION,
+                    f"the ledger's item of {item['source_arn']} was written by a newer release: it has schema {schema} "
+                    f"and state {state}, and this release knows schema {SCHEMA}. Deploy the newer release, then "
+                    "redrive.",
+                )
+            return cls._read(item, State(state))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise PermanentError(
                 ErrorCode.LEDGER_VERSION,
-                f"the ledger's item of {item['source_arn']} was written by a newer release: it has schema {schema} and "
-                f"state {state}, and this release knows schema {SCHEMA}. Deploy the newer release, then redrive.",
-            )
+                f"the ledger's item of {item.get('source_arn')} cannot be read: {error}. This release does not write "
+                "that: deploy the newer one, or mend the item if somebody changed it by hand, then redrive.",
+            ) from error
+
+    @classmethod
+    def _read(cls, item: Mapping[str, Any], state: State) -> Entry:
         return cls(
             source_arn=item["source_arn"],
-            state=State(state),
-            wanted=int(item.get("wanted", 0)),
-            seen=int(item.get("seen", 0)),
-            read_at=item.get("read_at"),
-            attempt=int(item.get("attempt", 0)),
-            execution_arn=item.get("execution_arn"),
-            event=item.get("event"),
-            claimed_at=item.get("claimed_at"),
-            finished_at=item.get("finished_at"),
-            creating_since=item.get("creating_since"),
-            hub_arn=item.get("hub_arn"),
-            fingerprint=item.get("fingerprint"),
-            source_created=item.get("source_created"),
-            locations=item.get("locations", {}),
-            written=Written(approval, item.get("written", {})),
-            code=item.get("code"),
-            reason=item.get("reason"),
+            state=state,
+            wanted=_number(item, "wanted"),
+            seen=_number(item, "seen"),
+            read_at=_time(item, "read_at"),
+            attempt=_number(item, "attempt"),
+            execution_arn=_text(item, "execution_arn"),
+            event=_text(item, "event"),
+            claimed_at=_time(item, "claimed_at"),
+            finished_at=_time(item, "finished_at"),
+            creating_since=_time(item, "creating_since"),
+            hub_arn=_text(item, "hub_arn"),
+            fingerprint=_text(item, "fingerprint"),
+            source_created=_text(item, "source_created"),
+            locations=_map(item, "locations"),
+            written=Written(_text(item, "source_approval"), _map(item, "written")),
+            code=_text(item, "code"),
+            reason=_text(item, "reason"),
             unsettled="unsettled" in item,
         )
+
+
+def _number(item: Mapping[str, Any], name: str, without: int = 0) -> int:
+    value = item.get(name, without)
+    if not isinstance(value, int | Decimal) or isinstance(value, bool):
+        raise _odd(name, value)
+    return int(value)
+
+
+def _text(item: Mapping[str, Any], name: str) -> str | None:
+    value = item.get(name)
+    if not isinstance(value, str | None):
+        raise _odd(name, value)
+    return value
+
+
+def _time(item: Mapping[str, Any], name: str) -> str | None:
+    value = _text(item, name)
+    if value is not None and datetime.fromisoformat(value).tzinfo is None:
+        raise _odd(name, value)
+    return value
+
+
+def _map(item: Mapping[str, Any], name: str) -> Mapping[str, str]:
+    value = item.get(name, {})
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise _odd(name, value)
+    return value
+
+
+def _odd(name: str, value: Any) -> TypeError:
+    return TypeError(f"its {name} is {repr(value)[:100]}")
 
 
 def execution_name(source_arn: str, attempt: int) -> str:

@@ -138,8 +138,9 @@ class Failing:
         except PermanentError as error:
             if error.code is not ErrorCode.LEDGER_VERSION:
                 raise
-            # The item is not ours to write any more, but its letter must not get lost.
+            # The item is not ours to write any more, but its letter must not get lost, and its run is over.
             self.ending.send(request.source_arn, None, error.code, error.message, now, request.attempt)
+            self.ending.slots.release(request.source_arn)
             return FailureAnswer(again=False, status="Failed", code=error.code, reason=error.message)
         if not over:
             return FailureAnswer(again=True, status="Again", code=code, reason=reason)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from replicator.aws.executions import RUNNING
-from replicator.errors import ErrorCode, ReplicationError
+from replicator.errors import ErrorCode, PermanentError, ReplicationError
 from replicator.identifiers import ModelPackageArn
 from replicator.ledger import State, execution_name
 from replicator.model import Strict
@@ -170,10 +170,19 @@ class Sweep:
     def _sweep_slots(self, held: list[str]) -> None:
         for source_arn in held:
             with self._going_on():
-                entry = self.ledger.get(source_arn)
-                if entry is None or entry.state is not State.RUNNING:
+                if not self._may_run(source_arn):
                     self.slots.release(source_arn)
                     self._done["slots"] += 1
+
+    def _may_run(self, source_arn: str) -> bool:
+        """Tell whether a version may have a run. One whose item only a newer release understands gets none from us."""
+        try:
+            entry = self.ledger.get(source_arn)
+        except PermanentError as error:
+            if error.code is not ErrorCode.LEDGER_VERSION:
+                raise
+            return False
+        return entry is not None and entry.state is State.RUNNING
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:
