@@ -165,9 +165,11 @@ def _bucket(client: Client, properties: dict[str, Any]) -> None:
 
 
 def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """Write a rule of CloudFormation as the API has it: another place for the id and the prefix."""
-    renamed = {"Id": "ID"}
-    written = {renamed.get(key, key): value for key, value in rule.items() if key != "Prefix"}
+    """Write a rule of CloudFormation as the API has it: another place for the id, the prefix and the marker."""
+    renamed, marker = {"Id": "ID"}, "ExpiredObjectDeleteMarker"
+    written = {renamed.get(key, key): value for key, value in rule.items() if key not in ("Prefix", marker)}
+    if marker in rule:
+        written["Expiration"] = {marker: rule[marker]}
     return {"Filter": {"Prefix": rule.get("Prefix", "")}, **written}
 
 

@@ -160,9 +160,14 @@ def test_the_bucket_is_hardened(hub: Stack) -> None:
         "SSEAlgorithm": "aws:kms",
         "KMSMasterKeyID": hub.arn("HubKey"),
     }
-    (cleanup,) = bucket["LifecycleConfiguration"]["Rules"]
-    assert cleanup["Status"] == "Enabled"
+    cleanup, deleted = bucket["LifecycleConfiguration"]["Rules"]
+    assert cleanup["Status"] == deleted["Status"] == "Enabled"
     assert cleanup["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert set(deleted) - {"Id", "Status"} == {"NoncurrentVersionExpiration", "ExpiredObjectDeleteMarker"}
+    assert deleted["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+    assert deleted["ExpiredObjectDeleteMarker"] is True
+    for document in ("cost.md", "runbook.md"):
+        assert "for 90 days" in (stacks.ROOT / "docs" / document).read_text(encoding="utf-8"), document
     (policy,) = hub.of_type("AWS::S3::BucketPolicy").values()
     (only,) = stacks.statements(policy["PolicyDocument"])
     assert (only.effect, only.principal, only.actions) == ("Deny", "*", ("s3:*",))

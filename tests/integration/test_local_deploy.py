@@ -216,6 +216,9 @@ def test_the_hubs_bucket_is_as_the_template_says(deployment: Landscape) -> None:
     assert ownership == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+    (deleted,) = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert deleted["NoncurrentVersionExpiration"]["NoncurrentDays"] == 90
+    assert deleted["Expiration"] == {"ExpiredObjectDeleteMarker": True}
     assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
 
 
