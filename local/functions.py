@@ -49,7 +49,13 @@ class _Pool:
 
 
 class Functions:
-    """Runs the functions of all accounts."""
+    """Runs the functions of all accounts.
+
+    Attributes
+    ----------
+    wait_factor
+        How much of each wait between two tries of the SDK is waited for, in processes that are started from now on.
+    """
 
     def __init__(self, aws: LocalAws, limit: int) -> None:
         self._aws = aws
@@ -57,6 +63,7 @@ class Functions:
         self._lock = threading.RLock()
         self._pools: dict[str, _Pool] = {}
         self._closed = False
+        self.wait_factor = 1.0
 
     def install(self) -> None:
         """Take over ``Invoke``, and with it Step Functions' tasks and SQS event sources."""
@@ -211,6 +218,7 @@ class Functions:
             self.environment(function, stream, str(code)),
             self.log(function.function_name),
             (function.account_id, function.region, f"/aws/lambda/{function.function_name}", stream),
+            self.wait_factor,
         )
 
     def environment(self, function: Any, stream: str, code: str) -> dict[str, str]:

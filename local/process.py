@@ -50,6 +50,8 @@ class Worker:
         File that gets everything the process writes, with a line before and after each invocation.
     stream
         Account, region, group and stream of CloudWatch Logs that get the same.
+    wait_factor
+        How much of each wait between two tries of the SDK is waited for.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Worker:
         environment: dict[str, str],
         log: Path,
         stream: tuple[str, str, str, str],
+        wait_factor: float,
     ) -> None:
         ours, theirs = socket.socketpair()
         self._channel = ours
@@ -70,7 +73,7 @@ class Worker:
             self._process = subprocess.Popen(
                 # -I: neither the caller's variables nor its folder decide what is imported
                 [sys.executable, "-I", "-u", str(Path(__file__).with_name("worker.py")),
-                 str(theirs.fileno()), handler, *folders],
+                 str(theirs.fileno()), str(wait_factor), handler, *folders],
                 env=environment,
                 cwd=folders[0],
                 stdin=subprocess.DEVNULL,

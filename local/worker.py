@@ -4,7 +4,8 @@ It does what Lambda's Python runtime does: puts the function's code and its laye
 handler once, then answers one invocation after the other. Standard output and error are the function's
 log; invocations and answers travel as lines of JSON over the socket whose number is the first argument.
 
-Arguments: socket number, handler (``module.callable``), function's code folder, folders of its layers.
+Arguments: socket number, how much of each wait between two tries of the SDK is waited for (1 is all), handler
+(``module.callable``), function's code folder, folders of its layers.
 """
 
 import importlib
@@ -62,6 +63,25 @@ def _load(handler: str) -> Any:
     return getattr(module, name)
 
 
+class _Hurried:
+    """Stands for the module ``time`` where botocore waits before it tries again."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for a part of it."""
+        time.sleep(seconds * self._factor)
+
+
+def _hurry(factor: float) -> None:
+    endpoint = importlib.import_module("botocore.endpoint")
+    endpoint.time = _Hurried(factor)  # type: ignore[attr-defined]
+
+
 def _answer(function: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Call the handler with one event, and give its answer or its error as Lambda words it."""
     if isinstance(function, dict):
@@ -82,7 +102,7 @@ def _answer(function: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Serve invocations until the other end of the socket is closed."""
-    number, handler, *folders = sys.argv[1:]
+    number, factor, handler, *folders = sys.argv[1:]
     # /var/task stands before /opt/python, and both before the runtime's own packages:
     # https://docs.aws.amazon.com/lambda/latest/dg/python-package.html#python-package-searchpath
     sys.path[:0] = folders
@@ -94,6 +114,8 @@ def main() -> None:
             lines.flush()
 
         function = _load(handler)
+        if float(factor) < 1:
+            _hurry(float(factor))
         say({"ready": True})
         for line in lines:
             answer = _answer(function, json.loads(line))

@@ -44,12 +44,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def dry_run(function: str, request: dict[str, Any]) -> dict[str, Any]:
+def dry_run(session: boto3.Session, function: str, request: dict[str, Any]) -> dict[str, Any]:
     """Call the function until it is done, and print what it would do; give the last answer.
 
     Raises `RuntimeError` with what the function said when it failed.
     """
-    client = boto3.client("lambda", config=Config(read_timeout=330, retries={"total_max_attempts": 1}))
+    client = session.client("lambda", config=Config(read_timeout=330, retries={"total_max_attempts": 1}))
     while True:
         answer = client.invoke(FunctionName=function, Payload=json.dumps(request).encode())
         said: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -136,13 +136,13 @@ def close(totals: dict[str, int], unreadable: list[str]) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked, and give the exit code."""
-    name = f"{arguments.namespace}-reconcile"
+    session, name = boto3.Session(), f"{arguments.namespace}-reconcile"
     request = {"mode": arguments.mode, "accounts": arguments.account, "group": arguments.group}
     if arguments.dry_run:
-        said = dry_run(name, {**request, "dry_run": True})
+        said = dry_run(session, name, {**request, "dry_run": True})
         print("Nothing was sent.")
         return close(said["totals"], said["next"]["cursor"]["unreadable"])
-    states, machine = boto3.client("stepfunctions"), machine_arn(name)
+    states, machine = session.client("stepfunctions"), machine_arn(session, name)
     if arguments.follow:
         started = states.list_executions(stateMachineArn=machine, maxResults=1)["executions"]
         if not started:
@@ -155,9 +155,8 @@ def run(arguments: argparse.Namespace) -> int:
     return close(output["totals"], output["unreadable"])
 
 
-def machine_arn(name: str) -> str:
+def machine_arn(session: boto3.Session, name: str) -> str:
     """Give the ARN of a state machine of the caller's account and region."""
-    session = boto3.Session()
     caller = session.client("sts").get_caller_identity()
     partition = caller["Arn"].split(":")[1]
     return f"arn:{partition}:states:{session.region_name}:{caller['Account']}:stateMachine:{name}"

@@ -49,7 +49,7 @@ class SageMakerRegistry:
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._store = Store(client_token_seconds)
-        self._faults: dict[str, list[ServiceError]] = {}
+        self._faults: dict[str, list[tuple[ServiceError, str]]] = {}
         hooks = hooks or Hooks()
         announcer = Announcer(self._store, hooks, clock, completion_delay, duplicate_events)
         self._tags = TagOperations(self._store).operations
@@ -78,26 +78,40 @@ class SageMakerRegistry:
             As the real service would refuse it.
         """
         with self._store.lock:
-            waiting = self._faults.get(operation)
-            fault = waiting.pop(0) if waiting else None
-        if fault:
-            raise fault
+            waiting = self._faults.get(operation, [])
+            mine = next((each for each in waiting if each[1] in caller.arn), None)
+            if mine:
+                waiting.remove(mine)
+        if mine:
+            raise mine[0]
         return self._operations[operation](caller, read_request(operation, body))
 
     def policy_of(self, arn: str) -> str | None:
         """Give the resource policy that holds for a group or a version in one: its group's, or None."""
         return self._store.policy_of(arn)
 
-    def throttle(self, operation: str, count: int = 1) -> None:
-        """Answer the next ``count`` calls of an operation, from any account, with ``ThrottlingException``."""
-        self.fail_next(operation, ServiceError("ThrottlingException", "Rate exceeded"), count)
+    def throttle(self, operation: str, count: int = 1, caller: str = "") -> None:
+        """Answer the next ``count`` calls of an operation with ``ThrottlingException``, as `fail_next` does."""
+        self.fail_next(operation, ServiceError("ThrottlingException", "Rate exceeded"), count, caller)
 
-    def fail_next(self, operation: str, error: ServiceError, count: int = 1) -> None:
-        """Answer the next ``count`` calls of an operation, from any account, with an error."""
+    def fail_next(self, operation: str, error: ServiceError, count: int = 1, caller: str = "") -> None:
+        """Answer the next ``count`` calls of an operation, from any account, with an error.
+
+        Parameters
+        ----------
+        caller
+            Only those of whom this is a part of the ARN: of a role, for instance.
+        """
         if operation not in self._operations:
             raise ValueError(f"{operation} is none of the operations served: {sorted(self._operations)}")
         with self._store.lock:
-            self._faults.setdefault(operation, []).extend([error] * count)
+            self._faults.setdefault(operation, []).extend([(error, caller)] * count)
+
+    @property
+    def failing(self) -> dict[str, int]:
+        """Say how many calls of which operations are still to be answered with an error."""
+        with self._store.lock:
+            return {operation: len(waiting) for operation, waiting in self._faults.items() if waiting}
 
     def calm(self, operation: str) -> None:
         """Answer an operation as it should be again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from replicator.package import created, digest, fingerprint
 from tests.faults.world import SPOKE_A
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.faults.world import World
 
 IMAGE = "141502667606.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
@@ -36,8 +39,34 @@ class Many:
         return {*self.missing, *self.newer, *self.gone}
 
 
-def fill(world: World, name: str, groups: int, versions: int) -> Many:
-    """Make groups with so many versions each. One in a hundred of them is missing, newer, gone and drifted."""
+@contextmanager
+def filled(world: World, name: str, groups: int, versions: int) -> Iterator[Many]:
+    """Make groups with so many versions each, and take them away again.
+
+    One in a hundred of them is missing, newer, gone and drifted.
+    """
+    store = world.aws.registry._store
+    before = {*store.groups, *store.packages}
+    table = world.aws.session(HUB).resource("dynamodb").Table(f"{world.namespace}-ledger")
+    many, items = _make(world, name, groups, versions)
+    with table.batch_writer() as batch:
+        for item in items:
+            batch.put_item(item)
+    try:
+        yield many
+    finally:
+        # What a test left of messages and runs about them comes to rest first, as after every test.
+        world.begin()
+        world.settle()
+        for made in (store.groups, store.packages):
+            for reference in made.keys() - before:
+                del made[reference]
+        with table.batch_writer() as batch:
+            for item in items:
+                batch.delete_item({"source_arn": item["source_arn"]})
+
+
+def _make(world: World, name: str, groups: int, versions: int) -> tuple[Many, list[dict[str, Any]]]:
     many = Many()
     items: list[dict[str, Any]] = []
     for number in range(groups):
@@ -55,11 +84,7 @@ def fill(world: World, name: str, groups: int, versions: int) -> Many:
                     mirror.members["CustomerMetadataProperties"] = {"note": "a person's"}
             if kind == "gone":
                 del world.aws.registry._store.packages[source.reference]
-    table = world.aws.session(HUB).resource("dynamodb").Table(f"{world.namespace}-ledger")
-    with table.batch_writer() as batch:
-        for item in items:
-            batch.put_item(item)
-    return many
+    return many, items
 
 
 def _caller(world: World, account: str) -> Caller:

@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -21,13 +21,13 @@ import pytest
 from functions.reconcile import handler
 from replicator.aws.ledger_pages import LedgerPages
 from replicator.ledger import Entry
-from tests.faults.landscape_of_many import Many, fill
+from tests.faults.landscape_of_many import Many, filled
 from tests.faults.machine import StateError
 from tests.faults.wire import Effect, Strike
 from tests.faults.world import KILLED, SPOKE_A, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 VERSIONS = int(os.environ.get("RECONCILE_VERSIONS", "1000"))
 GROUPS = 10
@@ -105,9 +105,18 @@ def expected(many: Many) -> list[tuple[str, str]]:
     return sorted((kind, arn) for kind, arns in kinds.items() for arn in arns)
 
 
+@pytest.fixture
+def landscape(world: World) -> Iterator[Callable[..., Many]]:
+    """Fill the world with versions that are gone after the test."""
+    with ExitStack() as stack:
+        yield lambda *what: stack.enter_context(filled(world, *what))
+
+
 @pytest.mark.timeout(3000)
-def test_thousands_of_versions_are_gone_through_in_pieces(world: World) -> None:
-    many = fill(world, "many", GROUPS, VERSIONS // GROUPS)
+def test_thousands_of_versions_are_gone_through_in_pieces(
+    world: World, landscape: Callable[..., Many]
+) -> None:
+    many = landscape("many", GROUPS, VERSIONS // GROUPS)
     # Those of other tests, whose world this is too, are listed as well: a page for each group.
     groups = sum(group.account == SPOKE_A for group in world.aws.registry._store.groups)
     world.begin()
@@ -139,9 +148,11 @@ def test_thousands_of_versions_are_gone_through_in_pieces(world: World) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_invocations_that_die_anywhere_pass_nothing_over(world: World, seed: int) -> None:
+def test_invocations_that_die_anywhere_pass_nothing_over(
+    world: World, landscape: Callable[..., Many], seed: int
+) -> None:
     chance = random.Random(seed)  # noqa: S311
-    many = fill(world, f"dying-{seed}", 2, 250)
+    many = landscape(f"dying-{seed}", 2, 250)
     operations = {"sagemaker.DescribeModelPackage": 400, "dynamodb.Scan": 3, "sqs.SendMessageBatch": 3}
     world.begin(
         *(

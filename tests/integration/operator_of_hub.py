@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from replicator.identifiers import S3Uri
 from tests.integration.conftest import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.deploy import Stack
     from local.server import LocalAws
 
@@ -32,6 +35,21 @@ class Hub:
 
     def client(self, service: str) -> Any:
         return self.aws.client(service, self.account)
+
+    @contextmanager
+    def in_haste(self, *functions: str) -> Iterator[None]:
+        """Let the SDK in some functions try as often as ever, but sooner: in new processes, for a while."""
+
+        def start_anew(wait_factor: float) -> None:
+            self.aws.functions.wait_factor = wait_factor
+            for name in functions:
+                self.aws.functions.kill(self.account, f"{self.namespace}-{name}")
+
+        start_anew(0.02)
+        try:
+            yield
+        finally:
+            start_anew(1.0)
 
     def entry(self, arn: str) -> dict[str, Any]:
         item = self.client("dynamodb").get_item(

@@ -160,6 +160,23 @@ def test_a_function_that_takes_too_long_is_killed(local_aws: LocalAws, function:
     assert invoke(local_aws, function, {})[0]["invocations"] >= 1
 
 
+def test_the_waits_of_the_sdk_can_be_cut(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of trouble need the tries of botocore, and not its waits."""
+    code = """
+import time, botocore.endpoint
+
+def handler(event, context):
+    began = time.monotonic()
+    botocore.endpoint.time.sleep(2)
+    return time.monotonic() - began
+"""
+    monkeypatch.setattr(local_aws.functions, "wait_factor", 0.01)
+    hurried = local_aws.functions.invoke(ACCOUNT, make_function(local_aws, ACCOUNT, code), {})
+    monkeypatch.undo()
+    patient = local_aws.functions.invoke(ACCOUNT, make_function(local_aws, ACCOUNT, code), {})
+    assert float(hurried.payload) < 2 <= float(patient.payload)
+
+
 def test_a_process_that_ends_is_replaced(local_aws: LocalAws, function: str) -> None:
     answer, error = invoke(local_aws, function, {"do": "exit"})
     assert error == "Unhandled"

@@ -204,9 +204,11 @@ def test_a_persons_decision_in_the_hub_stays_but_for_a_rejection(hub: Hub, scien
 
 def test_a_throttled_registry_delays_and_loses_nothing(hub: Hub, scientist: DataScientist) -> None:
     arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": scientist.put("model.tar.gz")})
-    hub.aws.registry.throttle("CreateModelPackage", 7)
-    scientist.approve(arn)
-    assert hub.mirror(arn)
+    hub.aws.registry.throttle("CreateModelPackage", 7, f"-{hub.aws.region}-register/")
+    with hub.in_haste("register"):
+        scientist.approve(arn)
+        assert hub.mirror(arn)
+    assert hub.aws.registry.failing == {}
 
 
 def test_a_throttled_ledger_and_a_throttled_role_are_tried_again(

@@ -289,8 +289,10 @@ def test_messages_that_are_put_off_are_no_backlog(hub: Hub, fresh: Callable[[str
 def test_a_throttled_listing_is_waited_for_and_gone_on_with(hub: Hub, scientist: DataScientist) -> None:
     with unheard(scientist):
         arn = register(scientist, ModelApprovalStatus="Approved")
-    hub.aws.registry.throttle("ListModelPackages", 7)
-    hub.aws.registry.throttle("ListModelPackageGroups", 7)
-    output = execute(hub, mode="backfill", **only(scientist))
+    hub.aws.registry.throttle("ListModelPackages", 7, f":assumed-role/{READ}/")
+    hub.aws.registry.throttle("ListModelPackageGroups", 2, f":assumed-role/{READ}/")
+    with hub.in_haste("reconcile"):
+        output = execute(hub, mode="backfill", **only(scientist))
+    assert hub.aws.registry.failing == {}
     assert output["totals"]["missing"] == 1
     assert hub.mirror(arn)

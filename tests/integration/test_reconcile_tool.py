@@ -6,6 +6,7 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 
 from replicator.reconciliation import Totals
@@ -24,6 +25,9 @@ def hub(deployment: Landscape, monkeypatch: pytest.MonkeyPatch) -> Hub:
     aws = deployment.aws
     for name, value in aws.environment(HUB).items():
         monkeypatch.setenv(name, value)
+    # The operator's credentials are those of now, whatever this process asked boto3 for before.
+    nobody = boto3.Session(aws_access_key_id="nobody", aws_secret_access_key="nobody")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", nobody)
     monkeypatch.setattr(reconcile, "_POLL_SECONDS", 0.2)
     return Hub(aws, deployment.hub)
 

@@ -159,6 +159,9 @@ def test_calls_can_be_throttled(server: Server, client: SageMakerClient) -> None
     assert client.describe_model_package(ModelPackageName=arn)["ModelPackageArn"] == arn
     with pytest.raises(ValueError, match="DescribeEndpoint"):
         server.registry.throttle("DescribeEndpoint")
+    server.registry.throttle("DescribeModelPackage", 1, "role/somebody-else")
+    assert client.describe_model_package(ModelPackageName=arn)["ModelPackageArn"] == arn
+    assert server.registry.failing == {"DescribeModelPackage": 1}
 
 
 def test_a_failing_hook_is_an_internal_failure(serving: Any) -> None:
