@@ -22,6 +22,7 @@ MIRRORING = "tests/integration/test_copy_image/test_mirroring.py"
 REDRIVE = "tests/integration/test_redrive.py"
 UNNOTED = "tests/faults/test_unnoted.py"
 SWEEPING = "tests/integration/test_sweeping.py"
+DELETED = "tests/integration/test_source_deleted.py"
 DEFERRING = "tests/integration/test_deferring.py"
 
 
@@ -275,6 +276,20 @@ GUARDS = [
         "if asks and not self.slots.acquire(",
         "if not self.slots.acquire(",
         (f"{DEFERRING}::test_an_event_that_the_mirror_has_seen_asks_for_no_slot",),
+    ),
+    Guard(
+        "a run that is over releases its slot",
+        "operations/finishing.py",
+        "slots.release(source_arn)",
+        "pass",
+        (f"{DELETED}::test_the_mirror_is_marked_and_stays_as_it_is",),
+    ),
+    Guard(
+        "a run that goes round again keeps its slot",
+        "operations/finishing.py",
+        "    if over:\n",
+        "    if True:\n",
+        (f"{DELETED}::test_a_run_that_goes_round_again_keeps_its_slot",),
     ),
     Guard(
         "an event that is put off knows how often it was",

@@ -14,11 +14,13 @@ from replicator.package import GONE
 from replicator.provenance import SOURCE_ARN, SOURCE_DELETED
 from replicator.steps import Action
 from tests.integration.registry_world import CrashError, Runner, World, the_policy
+from tests.unit.packages import SPOKE
 from tests.unit.shapes import IMAGES, OBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MANY = 1000
 SPECIFICATION = {"Containers": [{"Image": IMAGES[0], "ModelDataUrl": OBJECTS[0]}]}
 
 
@@ -41,11 +43,17 @@ def approved(world: World, entries: int = 1) -> Runner:
 
 
 def mirrored(world: World, entries: int = 1) -> tuple[Runner, str]:
+    """Mirror a version; its next run has a slot, as intake gives it one."""
     runner = approved(world, entries)
     runner.settle()
+    assert world.slots.acquire(runner.arn, MANY)
     hub_arn = runner.world.ledger.get(runner.arn).hub_arn  # type: ignore[union-attr]
     assert hub_arn
     return runner, hub_arn
+
+
+def holds_slot(runner: Runner) -> bool:
+    return runner.arn in runner.world.slots.running(SPOKE)
 
 
 def delete(world: World, arn: str) -> None:
@@ -77,6 +85,7 @@ def test_the_mirror_is_marked_and_stays_as_it_is(world: World) -> None:
     assert fingerprint_of(runner) == GONE
     assert world.bus.last
     assert (world.bus.last.status, world.bus.last.hub_arn) == ("SourceDeleted", hub_arn)
+    assert not holds_slot(runner)
 
 
 def test_the_second_time_there_is_nothing_to_do(world: World) -> None:
@@ -84,9 +93,11 @@ def test_the_second_time_there_is_nothing_to_do(world: World) -> None:
     delete(world, runner.arn)
     runner.settle()
     before = show(world, hub_arn)
+    assert world.slots.acquire(runner.arn, MANY)
     (plan,) = runner.settle()
     assert getattr(plan, "action", None) is Action.NOTHING
     assert show(world, hub_arn) == before
+    assert not holds_slot(runner)
 
 
 def test_without_a_mirror_the_package_is_not_found(world: World) -> None:
@@ -152,6 +163,20 @@ def test_a_mirror_that_was_deleted_too_is_let_go(world: World) -> None:
     delete(world, runner.arn)
     runner.settle()
     assert fingerprint_of(runner) == GONE
+    assert not holds_slot(runner)
+
+
+def test_a_run_that_goes_round_again_keeps_its_slot(world: World) -> None:
+    runner, _ = mirrored(world)
+    delete(world, runner.arn)
+    runner.event(None)
+    world.ledger.started(runner.arn, 2, "execution")
+
+    def an_event_comes() -> None:
+        runner.event(None)
+
+    run = runner.run(2, meanwhile=an_event_comes)
+    assert [(each.again, holds_slot(runner)) for each in run] == [(False, True), (True, True), (False, False)]
 
 
 @pytest.mark.parametrize("after", [True, False])
@@ -175,6 +200,7 @@ def test_a_run_that_dies_at_any_call_leaves_no_wrong_mark(
     runner.settle()
     assert (SOURCE_DELETED in show(world, hub_arn)[METADATA]) is not returns
     assert (fingerprint_of(runner) == GONE) is not returns
+    assert not holds_slot(runner)
 
 
 @pytest.mark.parametrize("crash", range(10))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from replicator.events import ReplicationDetail
 from replicator.mirror import APPROVAL, source_deleted
+from replicator.operations.finishing import finish
 from replicator.package import GONE
 from replicator.plan import package_not_found
 from replicator.steps import RegisterAnswer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from replicator.aws.bus import Bus
     from replicator.aws.ledger import Ledger
     from replicator.aws.registry import Registry
+    from replicator.aws.slots import Slots
     from replicator.identifiers import ModelPackageArn
     from replicator.ledger import Entry
     from replicator.package import Description
@@ -33,6 +35,7 @@ class Marking:
 
     policy: Policy
     ledger: Ledger
+    slots: Slots
     hub: Registry
     bus: Bus
     now: Callable[[], datetime]
@@ -54,7 +57,7 @@ class Marking:
                 self.hub.update(hub_arn, change.request)
         self._applied(entry, hub_arn, GONE)
         self._publish(arn, hub_arn, mirror)
-        over = self.ledger.finish(entry.source_arn, entry.attempt, self.now())
+        over = finish(self.ledger, self.slots, entry.source_arn, entry.attempt, self.now())
         return RegisterAnswer(again=not over, status="SourceDeleted", hub_arn=hub_arn)
 
     def _find(self, arn: ModelPackageArn, entry: Entry) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from replicator.errors import PermanentError
 from replicator.ledger import SupersededError
+from replicator.operations.finishing import finish
 from replicator.plan import plan, plan_without_source
 from replicator.steps import Action, PlanAnswer
 
@@ -56,9 +57,7 @@ class Planning:
             return PlanAnswer(action=Action.REFUSE, reason=error.message, code=error.code, wanted=entry.seen)
         again = False
         if found.action is Action.NOTHING:
-            again = not self.ledger.finish(str(arn), attempt, self.now())
-            if not again:
-                self.slots.release(str(arn))
+            again = not finish(self.ledger, self.slots, str(arn), attempt, self.now())
         return PlanAnswer(
             action=found.action,
             reason=found.reason,

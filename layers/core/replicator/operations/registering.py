@@ -23,6 +23,7 @@ from replicator.mirror import (
     update,
     written,
 )
+from replicator.operations.finishing import finish
 from replicator.operations.marking import Marking
 from replicator.package import created, fingerprint
 from replicator.plan import pin, pin_key, uncopied_members
@@ -74,7 +75,7 @@ class Registering:
             return RegisterAnswer(again=True, status="SourceChanged")
         try:
             if source is None:
-                marking = Marking(self.policy, self.ledger, self.hub, self.bus, self.now)
+                marking = Marking(self.policy, self.ledger, self.slots, self.hub, self.bus, self.now)
                 return marking.run(arn, entry)
             return self._write(arn, source, entry, request)
         except SupersededError:
@@ -116,10 +117,7 @@ class Registering:
         )
 
     def _finished(self, request: RegisterRequest) -> bool:
-        over = self.ledger.finish(request.source_arn, request.attempt, self.now())
-        if over:
-            self.slots.release(request.source_arn)
-        return over
+        return finish(self.ledger, self.slots, request.source_arn, request.attempt, self.now())
 
     def _applied(
         self,
