@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import tomllib
 from functools import cache
 
 import botocore.session
@@ -34,6 +35,8 @@ def runs(program: str) -> list[Command]:
 def names() -> set[str]:
     """Give every name that the two stacks make, and the bucket's and roles' as the documents spell them."""
     found = {"registry-replicator-ledger-restored"}  # which the runbook itself makes
+    config = tomllib.loads((stacks.ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    found |= {config[stack]["global"]["parameters"]["stack_name"] for stack in ("default", "spoke")}
     for stack in (stacks.hub(), stacks.spoke()):
         for resource in stack.resources.values():
             for key, value in resource["Properties"].items():
@@ -126,6 +129,36 @@ def test_every_operation_of_aws_is_one_with_these_options(command: Command) -> N
     required = {f"--{xform_name(member, '-')}" for member in shape.required_members}
     given = {f"--{name.removeprefix('--').removeprefix('no-')}" for name in command.options}
     assert required <= given
+
+
+def test_a_filter_pattern_is_one_word_or_quoted() -> None:
+    """CloudWatch takes letters, digits and _ as they are; anything else has to be in quotes of its own."""
+    patterns = [word for command in runs("aws") for word in command.options.get("--filter-pattern", [])]
+    assert patterns
+    assert [word for word in patterns if not re.fullmatch(r'\w+|".*"|\{.*\}', word)] == []
+
+
+def test_a_stack_is_not_deployed_from_nothing() -> None:
+    """A fresh copy has no built template, and another release than the deployed one would change more."""
+    head = TEXT.partition("\n## ")[0]
+    assert {"sam build", "sam build --config-env spoke"} <= {each.text for each in commands(head)}
+
+
+def test_what_was_changed_by_hand_is_not_sent_to_a_deployment() -> None:
+    """The template is the same, and sam deploy says that there are no changes."""
+    for text in (SECTIONS["HUB_ACCESS_DENIED"], TEXT.partition("| `NO_PERMISSIONS` |")[2].partition("\n")[0]):
+        asked = [command.words[:3] for command in commands(text)]
+        assert ["aws", "cloudformation", "detect-stack-drift"] in asked
+        assert ["aws", "cloudformation", "describe-stack-resource-drifts"] in asked
+        assert not [words for words in asked if words[0] == "sam"]
+
+
+def test_what_the_restored_table_lacks_is_given_back() -> None:
+    """DynamoDB restores neither its name nor its point-in-time recovery."""
+    section = TEXT.partition("### The hub is restored")[2].partition("\n## ")[0]
+    done = [command.words[2] for command in commands(section) if command.words[1] == "dynamodb"]
+    order = ["create-backup", "delete-table", "restore-table-from-backup", "update-continuous-backups"]
+    assert [name for name in done if name in order][:4] == order
 
 
 def test_every_name_in_a_command_is_one_that_the_stacks_make() -> None:
