@@ -134,7 +134,9 @@ def test_a_function_writes_its_own_log_only(hub: Stack) -> None:
             assert only.resources == (f"arn:aws:logs:eu-west-1:{stacks.HUB}:log-group:{group}:*",)
 
 
-@pytest.mark.parametrize("bucket", ["jumpstart-cache-prod-eu-west-1", "jumpstart-private-cache-prod-eu-west-1"])
+@pytest.mark.parametrize(
+    "bucket", ["jumpstart-cache-prod-eu-west-1", "jumpstart-private-cache-prod-eu-west-1"]
+)
 def test_register_may_look_at_what_the_plan_leaves_with_jumpstart(hub: Stack, bucket: str) -> None:
     assert aws_owned_bucket(bucket), "the plan copies it"
     for arn, action in (
