@@ -31,6 +31,7 @@ from replicator.aws.artifacts import copy_artifact
 from replicator.aws.sessions import Sessions
 from replicator.settings import CopyArtifactSettings
 from replicator.steps import ArtifactCopy, CopyRequest, Progress
+from tests.bench.bare import bare
 from tests.bench.slow_s3 import Running, serving
 
 if TYPE_CHECKING:
@@ -82,6 +83,11 @@ def managed(key: str, config: TransferConfig | None = None, threads: int = 10) -
 def managed_wide(key: str) -> None:
     """Copy with ``client.copy``, with our number of streams and size of parts."""
     managed(key, WIDE, STREAMS if key.endswith("/") else 1)
+
+
+def calls_alone(key: str) -> None:
+    """Make the calls of a prefix's copy and do nothing else: what this server and machine allow."""
+    bare(key, STREAMS)
 
 
 def _child(endpoint: str, copy: Callable[[str], None], key: str, answer: Any) -> None:
@@ -154,6 +160,7 @@ def compare(
     key = "models/p/" if objects > 1 else "models/model.tar.gz"
     ways: dict[str, Callable[[], dict[str, float]]] = {
         "replicator": lambda: measured(server, ours, key),
+        **({"the calls alone": lambda: measured(server, calls_alone, key)} if objects > 1 else {}),
         f"boto3 client.copy, {STREAMS} streams, {PART // MIB} MiB": lambda: measured(
             server, managed_wide, key
         ),
