@@ -109,3 +109,10 @@ def test_patterns_tell_good_from_bad(template: str, name: str, good: list[str], 
         assert len(text) <= longest
     for text in bad:
         assert not re.fullmatch(parameter["AllowedPattern"], text), text
+
+
+def test_intake_may_send_to_its_own_queue_as_often_as_it_has_to(hub: Stack) -> None:
+    """An event that is put off 16 times would be dropped as a loop; nobody else sends to what invokes it."""
+    functions = hub.of_type("AWS::Lambda::Function")
+    allowed = {name for name, its in functions.items() if its.get("RecursiveLoop") == "Allow"}
+    assert allowed == {"IntakeFunction"}
