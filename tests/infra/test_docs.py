@@ -8,10 +8,30 @@ import re
 import pytest
 
 from tests.infra import stacks
-from tests.infra.commands import commands
+from tests.infra.commands import Command, commands, misfits
 
 DEPLOY = (stacks.ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 TABLE = re.compile(r"^\| `(?P<name>\w+)` \| (?:`(?P<default>[^`]*)`)? ?\|", re.MULTILINE)
+
+
+def commands_of(program: str, text: str = DEPLOY) -> list[Command]:
+    """Give the commands of a program that a text has."""
+    return [command for command in commands(text) if command.program == program]
+
+
+@pytest.mark.parametrize("command", commands_of("aws"), ids=lambda command: " ".join(command.words[1:3]))
+def test_every_operation_of_aws_is_one_with_these_options(command: Command) -> None:
+    assert misfits(command) == set()
+
+
+def test_updating_and_removing_have_their_commands() -> None:
+    text = DEPLOY.partition("## 7. Update and remove")[2]
+    sam = {" ".join(command.words[1:]) for command in commands_of("sam", text)}
+    assert sam == {
+        f"{verb}{spoke}" for verb in ("build", "deploy", "delete") for spoke in ("", " --config-env spoke")
+    }
+    sets = {command.words[2] for command in commands_of("aws", text)}
+    assert sets == {"update-stack-set", "delete-stack-instances", "delete-stack-set"}
 
 
 @pytest.mark.parametrize(
