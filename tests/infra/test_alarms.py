@@ -237,8 +237,14 @@ def test_the_text_of_the_dashboard_is_json_whatever_the_parameters_are() -> None
     hub = stacks.hub(Namespace="ml", RunbookUrl=url, LagAlarmSeconds="60")
     (lag,) = [each for each in body(hub)["widgets"] if each["properties"].get("title", "").startswith("Lag")]
     assert lag["properties"]["annotations"]["horizontal"] == [{"label": "alarm", "value": 60}]
-    assert url in body(hub)["widgets"][0]["properties"]["markdown"]
+    assert f"[{url}]({url})" in body(hub)["widgets"][0]["properties"]["markdown"]
     assert "registry-replicator" not in json.dumps(body(hub))
+
+
+def test_the_dashboard_links_to_nothing_while_the_page_is_published_nowhere(hub: Stack) -> None:
+    markdown = body(hub)["widgets"][0]["properties"]["markdown"]
+    assert "docs/alarms.md of the repository" in markdown
+    assert "](" not in markdown
 
 
 @pytest.mark.parametrize("which", ["hub", "spoke"])
