@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from replicator.aws import artifact_listing
 from replicator.aws.artifact_listing import (
     PAGE,
+    ChangedError,
     Entry,
     Listing,
+    StrayError,
     TimeUpError,
     UnorderedError,
     listed,
@@ -71,11 +74,55 @@ def test_pages_stop_when_the_time_is_up() -> None:
 
 def test_objects_are_paired_with_what_is_in_their_place() -> None:
     source = entries("p/a", "p/c", "p/d", "p/\uffff", "p/\U0001f600")
-    hub = [
-        Entry(f"root/{name}", 7, "") for name in ("0", "a", "b", "d", "\uffff", "\U0001f600", "\U0001f601")
-    ]
+    hub = [Entry(f"root/{name}", 7, "") for name in ("a", "d", "\uffff", "\U0001f600")]
     assert [there for _, there in paired(source, "p/", hub, "root/")] == [7, None, 7, 7, 7]
     assert [there for _, there in paired(source, "p/", [], "root/")] == [None] * 5
+
+
+@pytest.mark.parametrize("stray", ["0", "a0", "b", "d", "\uffff"])
+def test_a_copy_of_nothing_is_not_passed_over(stray: str) -> None:
+    hub = sorted([*entries("root/a", "root/c"), Entry(f"root/{stray}", 7, "")])
+    with pytest.raises(StrayError, match=f"root/{stray}"):
+        list(paired(entries("p/a", "p/c"), "p/", hub, "root/"))
+
+
+def many(count: int) -> list[Entry]:
+    return entries(*(f"p/{number:03}" for number in range(count)))
+
+
+@pytest.mark.parametrize("after", ["", "p/000", "p/010", "p/011a", "p/023"])
+@pytest.mark.parametrize("size", [1, 5, 7, 24, 100])
+def test_a_listing_again_gives_the_objects_after_the_cursor(
+    monkeypatch: pytest.MonkeyPatch, after: str, size: int
+) -> None:
+    monkeypatch.setattr(artifact_listing, "PAGE", 7)
+    listing = Listing("bucket", "p/", after)
+    listing.add([many(24)])
+    later = [entry for entry in many(24) if entry.key > after]
+    pages = [later[start : start + size] for start in range(0, len(later), size)]
+    assert [entry for page in listing.again(iter(pages)) for entry in page] == later
+
+
+@pytest.mark.parametrize("number", range(11, 24))
+@pytest.mark.parametrize("change", ["written", "deleted", "added"])
+def test_of_a_listing_that_changed_nothing_is_given_that_was_not_there_before(
+    monkeypatch: pytest.MonkeyPatch, number: int, change: str
+) -> None:
+    monkeypatch.setattr(artifact_listing, "PAGE", 7)
+    listing = Listing("bucket", "p/", "p/010")
+    listing.add([many(24)])
+    now = many(24)[11:]
+    at = number - 11
+    if change == "written":
+        now[at] = now[at]._replace(etag="another")
+    elif change == "deleted":
+        del now[at]
+    else:
+        now.insert(at + 1, Entry(f"p/{number:03}+", 1, "new"))
+    given: list[Entry] = []
+    with pytest.raises(ChangedError):
+        given.extend(entry for page in listing.again([now]) for entry in page)
+    assert set(given) <= set(many(24))
 
 
 def test_the_next_page_is_fetched_while_one_is_read_and_no_more() -> None:
@@ -111,3 +158,10 @@ def test_a_page_is_read_as_s3_gives_it() -> None:
     page = {"Contents": [{"Key": "a", "Size": 1, "ETag": '"1f"', "StorageClass": "STANDARD"}]}
     assert listed(page) == [Entry("a", 1, "1f")]
     assert listed({"KeyCount": 0}) == []
+
+
+def test_a_listing_that_ends_with_a_page_too_early_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifact_listing, "PAGE", 7)
+    listing = summed(many(24))
+    with pytest.raises(ChangedError):
+        list(listing.again([many(21)]))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+type Digest = bytes
 
 PAGE = 1000
 """Objects that S3 lists in one answer."""
@@ -35,6 +38,14 @@ class UnorderedError(ValueError):
     """A listing that is not in the order of its keys."""
 
 
+class ChangedError(ValueError):
+    """A listing that is not what it was."""
+
+
+class StrayError(ValueError):
+    """A key among the copies that no object of the source has."""
+
+
 @dataclass(slots=True)
 class Listing:
     """What all objects under a prefix come to, at one moment.
@@ -43,10 +54,13 @@ class Listing:
     ----------
     bucket, prefix
         What is listed.
+    after
+        The key from after which it is going to be listed `again`.
     """
 
     bucket: str
     prefix: str
+    after: str = ""
     objects: int = 0
     bytes: int = 0
     longest: str = ""
@@ -55,6 +69,10 @@ class Listing:
     """All of them, where one page has them all."""
     digest: str = ""
     """SHA-256 of where it is and of each object's key below the prefix, size and ETag."""
+    _before: Any = field(default=None, compare=False)
+    """That hash as it was before the first key after ``after``."""
+    _marks: list[Digest] = field(default_factory=list)
+    """What it came to with every further page of objects: 32 bytes for each."""
 
     def add(self, pages: Iterable[list[Entry]]) -> None:
         """Sum up a listing, page by page.
@@ -65,13 +83,20 @@ class Listing:
             The keys do not ascend, as those of a directory bucket.
         """
         found = hashlib.sha256(f"{self.bucket}\0{self.prefix}\0".encode())
-        last = ""
+        last, later = "", 0
         for page in pages:
-            for key, size, etag in page:
+            for entry in page:
+                key, size, _ = entry
                 if key <= last:
                     raise UnorderedError(f"{key} comes after {last}")
                 last = key
-                found.update(f"{key.removeprefix(self.prefix)}\0{size}\0{etag}\0".encode())
+                if key > self.after:
+                    if not later:
+                        self._before = found.copy()
+                    later += 1
+                found.update(_line(entry, self.prefix))
+                if later and later % PAGE == 0:
+                    self._marks.append(found.digest())
                 self.bytes += size
                 if len(key.encode()) > len(self.longest.encode()):
                     self.longest = key
@@ -79,6 +104,42 @@ class Listing:
             if self.entries is not None:
                 self.entries = self.entries + page if self.objects <= PAGE else None
         self.digest = found.hexdigest()
+        self._before = self._before or found
+        if later % PAGE:
+            self._marks.append(found.digest())
+
+    def again(self, pages: Iterable[list[Entry]]) -> Iterator[list[Entry]]:
+        """Give the objects of a second listing, from after ``after``; none that this one did not have.
+
+        A page of objects is given only when all of them, and all before them, are the same as here: what is
+        copied by the second listing is what was summed up in the first.
+
+        Raises
+        ------
+        ChangedError
+            An object came, went or changed since.
+        """
+        found = self._before.copy()
+        marks = iter(self._marks)
+        for page in _pages_of(PAGE, pages):
+            for entry in page:
+                found.update(_line(entry, self.prefix))
+            if found.digest() != next(marks, None):
+                raise ChangedError
+            yield page
+        if next(marks, None):
+            raise ChangedError
+
+
+def _line(entry: Entry, prefix: str) -> bytes:
+    return f"{entry.key.removeprefix(prefix)}\0{entry.size}\0{entry.etag}\0".encode()
+
+
+def _pages_of(size: int, pages: Iterable[list[Entry]]) -> Iterator[list[Entry]]:
+    """Give the entries in pages of a size: S3 may put fewer into an answer, and not the same number twice."""
+    entries = chain.from_iterable(pages)
+    while page := list(islice(entries, size)):
+        yield page
 
 
 def while_in_time(pages: Iterable[list[Entry]], in_time: Callable[[], bool]) -> Iterator[list[Entry]]:
@@ -97,14 +158,25 @@ def paired(
     Both listings have to be in the order of the keys. Python compares texts by code points, which is the
     order of their UTF-8 too, in which S3 lists:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ListingKeysUsingAPIs.html.
+
+    Raises
+    ------
+    StrayError
+        There is something among the copies that is the copy of nothing: it would be part of the mirror.
     """
     there = iter(copies)
     copy = next(there, None)
     for entry in entries:
         place = root + entry.key.removeprefix(prefix)
-        while copy and copy.key < place:
+        if copy and copy.key < place:
+            raise StrayError(copy.key)
+        if copy and copy.key == place:
+            yield entry, copy.size
             copy = next(there, None)
-        yield entry, copy.size if copy and copy.key == place else None
+        else:
+            yield entry, None
+    if copy:
+        raise StrayError(copy.key)
 
 
 def read_ahead(pages: Iterator[list[Entry]]) -> Iterator[Entry]:

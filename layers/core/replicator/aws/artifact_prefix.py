@@ -1,10 +1,11 @@
 """Copies all objects under a prefix, however many there are.
 
 Theory of operation. The prefix is listed and summed up first, for its place in the hub has the fingerprint
-of the whole listing. Then it is listed again and copied in the order of its keys, in a window that slides:
-objects finish in any order, but what is finished without a gap needs no more memory, and an invocation
-that ends early says up to where that is. The next one sums up the listing again, which has to be the
-same, and goes on after that key. At the very end the source is listed once more.
+of the whole listing. Then it is listed again, page by page compared with the sum, and copied in the order
+of its keys, in a window that slides: objects finish in any order, but what is finished without a gap needs
+no more memory, and an invocation that ends early says up to where that is. The next one sums up the
+listing again, which has to be the same, and goes on after that key. At the very end the source is listed
+once more.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 from replicator.aws import artifact_refusals as refusals
 from replicator.aws.artifact_facts import LONGEST_KEY, Tuning
 from replicator.aws.artifact_listing import (
+    ChangedError,
     Entry,
     Listing,
+    StrayError,
     TimeUpError,
     UnorderedError,
     paired,
@@ -59,7 +62,7 @@ class PrefixCopy:
             return seconds_left() > tuning.margin
 
         try:
-            listing = self._listed(in_time)
+            listing = self._listed(in_time, tally.after)
         except TimeUpError:
             return self._place.unfinished(tally, before.total if before else 0, before, cursor)
         root = self._root(cursor.listing if cursor else listing.digest)
@@ -74,14 +77,20 @@ class PrefixCopy:
                 return CopyAnswer(done=True, result=self._result(listing, root, tally))
         except TimeUpError:
             pass  # all is copied; the next invocation looks again
+        except ChangedError as error:
+            transfer.abandon_all()
+            raise self._changed() from error
+        except StrayError as error:
+            transfer.abandon_all()
+            raise refusals.stray(self._source.uri(self._prefix), self._place.hub.uri(str(error))) from error
         except PermanentError:
             transfer.abandon_all()
             raise
         return self._place.unfinished(tally, listing.bytes, before, tally.cursor(listing.digest))
 
-    def _listed(self, in_time: Callable[[], bool]) -> Listing:
+    def _listed(self, in_time: Callable[[], bool], after: str = "") -> Listing:
         """Sum up what is under the prefix now. Raises `TimeUpError` when there is no time for all of it."""
-        listing = Listing(self._source.bucket, self._prefix)
+        listing = Listing(self._source.bucket, self._prefix, after)
         try:
             listing.add(while_in_time(self._source.pages(self._prefix), in_time))
         except UnorderedError as error:
@@ -112,7 +121,7 @@ class PrefixCopy:
 
     def _entries(self, listing: Listing, after: str) -> Iterable[Entry]:
         if listing.entries is None:
-            return read_ahead(self._source.pages(self._prefix, after))
+            return read_ahead(listing.again(self._source.pages(self._prefix, after)))
         return (entry for entry in listing.entries if entry.key > after)
 
     def _check_again(

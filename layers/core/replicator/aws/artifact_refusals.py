@@ -104,6 +104,15 @@ def mismatch(source: str, copy: str, by: str) -> PermanentError:
     )
 
 
+def stray(source: str, copy: str) -> PermanentError:
+    """Say that something lies among the copies of a prefix that is none of them."""
+    return PermanentError(
+        ErrorCode.HUB_REFUSED,
+        f"{copy} lies among the copies of {source} and is the copy of nothing there, so the mirror would have it "
+        f"and its source has not. Find out who wrote it, delete it in the hub, then redrive.",
+    )
+
+
 def key_too_long(source: str, key: str, longest: int) -> PermanentError:
     """Say that there is no room for a key below the hub's prefix."""
     return PermanentError(
@@ -133,7 +142,8 @@ def no_progress(uri: str, moved: int, total: int) -> PermanentError:
     return PermanentError(
         ErrorCode.NO_PROGRESS,
         f"copying {uri} stands still at {moved} of {total} bytes. Look at the function's log and at the "
-        f"throttling metrics of both buckets, then redrive: it goes on from there.",
+        f"throttling metrics of both buckets, then redrive: what is finished is kept, and a large object that was "
+        f"under way begins anew.",
     )
 
 
