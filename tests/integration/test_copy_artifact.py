@@ -292,6 +292,32 @@ def test_a_copy_with_other_bytes_is_never_taken_for_the_source(aws: World) -> No
     assert aws.bytes_at(destination) == SMALL_BODY
 
 
+def test_a_source_that_changes_while_a_wrong_copy_is_overwritten(aws: World) -> None:
+    uri = aws.put("model.tar.gz", SMALL_BODY)
+    key = aws.copied(uri).destination.removeprefix(f"s3://{HUB_BUCKET}/")
+    aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=b"X" * len(SMALL_BODY))
+    other = SMALL_BODY[::-1]
+    aws.faults.add(Fault(operation="CopyObject", hook=lambda _: aws.put_again("model.tar.gz", other)))
+    with pytest.raises(PermanentError) as caught:
+        aws.copy(uri)
+    assert caught.value.code == ErrorCode.SOURCE_CHANGED
+
+
+def test_other_bytes_that_appear_meanwhile_are_looked_at_again(aws: World) -> None:
+    """They may be of another run that is not over, so the next try overwrites them."""
+    uri = aws.put("model.tar.gz", SMALL_BODY)
+    key = aws.copied(uri).destination.removeprefix(f"s3://{HUB_BUCKET}/")
+    aws.hub.delete_object(Bucket=HUB_BUCKET, Key=key)
+
+    def appear(_: object) -> None:
+        aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=b"X" * len(SMALL_BODY))
+
+    aws.faults.add(Fault(operation="CopyObject", hook=appear))
+    with pytest.raises(RetryableError):
+        aws.copy(uri)
+    assert aws.bytes_at(aws.copied(uri).destination) == SMALL_BODY
+
+
 def test_a_stray_part_beyond_the_plan_is_no_part_of_the_object(aws: World) -> None:
     uri = aws.put("model.tar.gz", LARGE_BODY)
 

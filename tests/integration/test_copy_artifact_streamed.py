@@ -10,6 +10,7 @@ import pytest
 from moto.s3.models import s3_backends
 
 from local.faults import Fault
+from replicator.aws.artifact_facts import PIN_KEY
 from replicator.errors import ErrorCode, PermanentError, RetryableError
 from replicator.parts import PartLimits
 from tests.integration.artifact_world import (
@@ -136,16 +137,63 @@ def test_other_bytes_of_the_same_size_are_found_by_reading(aws: World) -> None:
     forget_checksum(aws, "model.tar.gz")
     key = aws.copied(uri).destination.removeprefix(f"s3://{HUB_BUCKET}/")
     aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=BODY[1:1001])
+    result = aws.copied(uri)
+    assert (result.method, result.verified) == ("server-side", "SHA-256 by reading both")
+    assert aws.bytes_at(result.destination) == BODY[:1000]
+
+
+def test_what_is_other_bytes_when_read_is_copied_once_more_and_no_more(
+    aws: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.rules.denied.clear()
+    uri = aws.put("model.tar.gz", BODY[:1000])
+    forget_checksum(aws, "model.tar.gz")
+    aws.copied(uri)
+    aws.faults.clear()
+    monkeypatch.setattr("replicator.aws.artifact_verify.Verifier._same_bytes", lambda *_: False)
     with pytest.raises(PermanentError) as caught:
         aws.copy(uri)
     assert caught.value.code == ErrorCode.CHECKSUM_MISMATCH
+    assert aws.faults.count("CopyObject") == 1
+
+
+UNREAD = replace(SMALL, read_limit=10)
 
 
 def test_too_large_to_read_counts_size_and_pins(aws: World) -> None:
     aws.rules.denied.clear()
     uri = aws.put("model.tar.gz", BODY)
     forget_checksum(aws, "model.tar.gz")
-    assert aws.copied(uri, tuning=replace(SMALL, read_limit=10)).verified == "size and pinned parts"
+    assert aws.copied(uri, tuning=UNREAD).verified == "size and pinned parts"
+    again = aws.copied(uri, tuning=UNREAD)
+    assert (again.verified, again.method) == ("size and pinned parts", "already there")
+
+
+@pytest.mark.parametrize("size", [1000, len(BODY)], ids=["small", "large"])
+@pytest.mark.parametrize("pin", [{}, {PIN_KEY: "another"}], ids=["no pin", "another pin"])
+def test_too_large_to_read_and_not_pinned_is_copied_again(aws: World, pin: dict[str, str], size: int) -> None:
+    aws.rules.denied.clear()
+    uri = aws.put("model.tar.gz", BODY[:size])
+    forget_checksum(aws, "model.tar.gz")
+    key = aws.copied(uri).destination.removeprefix(f"s3://{HUB_BUCKET}/")
+    aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=BODY[:size][::-1], Metadata=pin)
+    result = aws.copied(uri, tuning=UNREAD)
+    assert (result.method, result.verified) == ("server-side", "size and pinned parts")
+    assert aws.bytes_at(result.destination) == BODY[:size]
+
+
+def test_another_version_of_the_same_size_is_not_taken_for_the_one_that_is_back(aws: World) -> None:
+    """A run was given the new version, which was then deleted; keys below a prefix have no fingerprint."""
+    aws.rules.denied.clear()
+    versioning = {"Status": "Enabled"}
+    aws.spoke.put_bucket_versioning(Bucket=SPOKE_BUCKET, VersioningConfiguration=versioning)  # type: ignore[arg-type]
+    aws.put("w/shard", b"a" * 1000)
+    forget_checksum(aws, "w/shard")
+    destination = aws.copied(f"s3://{SPOKE_BUCKET}/w/", kind="prefix", tuning=UNREAD).destination
+    key = destination.removeprefix(f"s3://{HUB_BUCKET}/") + "shard"
+    aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=b"b" * 1000, Metadata={PIN_KEY: "version 2"})
+    aws.copied(f"s3://{SPOKE_BUCKET}/w/", kind="prefix", tuning=UNREAD)
+    assert aws.bytes_at(f"{destination}shard") == b"a" * 1000
 
 
 def test_a_truncated_stream_is_read_again(aws: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from replicator.aws.artifact_facts import (
     digest,
     facts,
     fingerprint,
+    may_be_copy,
 )
 
 HEAD: dict[str, Any] = {"ContentLength": 3, "ETag": '"abc"', "ContentType": "application/gzip"}
@@ -65,6 +67,29 @@ def test_equal_different_or_not_comparable() -> None:
     assert compare((CRC64,), (Checksum("CRC64NVME", "BBBBBBBBBBB="),)) is False
     assert compare((CRC64,), (CRC32,)) is None
     assert compare((), (CRC64,)) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "copy", "maybe"),
+    [
+        ((CRC64,), {"checksums": (CRC64,), "metadata": {PIN_KEY: "another"}}, True),
+        ((CRC64,), {"checksums": (Checksum("CRC64NVME", "B"),), "metadata": {PIN_KEY: "abc"}}, False),
+        ((), {"checksums": (CRC64,), "metadata": {PIN_KEY: "abc"}}, True),
+        ((), {"checksums": (CRC64,), "metadata": {PIN_KEY: "another"}}, False),
+        ((), {"checksums": (CRC64,)}, True),
+        ((), {"size": 4, "metadata": {PIN_KEY: "abc"}}, False),
+    ],
+)
+def test_what_is_there_may_be_the_copy(
+    source: tuple[Checksum, ...], copy: dict[str, Any], maybe: bool
+) -> None:
+    there = replace(facts("there", HEAD), **copy)
+    assert may_be_copy(replace(facts("k", HEAD), checksums=source), there, read_limit=3) is maybe
+
+
+def test_what_nothing_tells_of_is_a_copy_only_if_it_can_be_read() -> None:
+    assert may_be_copy(facts("k", HEAD), facts("there", HEAD), read_limit=3)
+    assert not may_be_copy(facts("k", HEAD), facts("there", HEAD), read_limit=2)
 
 
 def test_the_copy_gets_a_checksum_that_its_source_has() -> None:

@@ -170,6 +170,21 @@ def compare(source: Iterable[Checksum], copy: Iterable[Checksum]) -> Checksum | 
     return None
 
 
+def may_be_copy(source: ObjectFacts, copy: ObjectFacts, read_limit: int) -> bool:
+    """Say whether an object may be a whole copy of the source; if not, it has to be overwritten.
+
+    Where they have no checksum in common, the pin tells that was written with the copy. Where nothing
+    tells, it may be one as long as it is small enough to be read.
+    """
+    if copy.size != source.size:
+        return False
+    same = compare(source.checksums, copy.checksums)
+    if same is not None:
+        return same is not False
+    pin = copy.metadata.get(PIN_KEY)
+    return pin == source.pin if pin else source.size <= read_limit
+
+
 def fingerprint(*texts: str) -> str:
     """Make the part of a destination key that stands for exactly these bytes: 16 hexadecimal digits."""
     return digest(texts)[:16]

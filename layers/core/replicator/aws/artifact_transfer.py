@@ -20,7 +20,7 @@ from replicator.aws.artifact_facts import (
     ObjectFacts,
     Tuning,
     algorithm_for,
-    compare,
+    may_be_copy,
 )
 from replicator.aws.artifact_tally import (
     ALREADY_THERE,
@@ -88,11 +88,16 @@ class Transfer:
         """Look at source and destination of one object and start what is to be done."""
         source = item.found or self._source.head(item.key, item.etag)
         copy = item.copy or (self._hub.head(item.destination) if item.present else None)
-        if copy and copy.size == source.size:
-            same = compare(source.checksums, copy.checksums)
-            if same is not False:
-                return self._verifier.verify(item, source, copy.checksums, ALREADY_THERE)
-        overwrite = copy is not None
+        if copy and may_be_copy(source, copy, self._tuning.read_limit):
+            return self._take(item, source, copy)
+        return self._write(item, source, overwrite=copy is not None)
+
+    def _take(self, item: Item, source: ObjectFacts, copy: ObjectFacts) -> Iterable[Job] | None:
+        """Compare what is there already; should reading it show other bytes, copy once more."""
+        again = partial(self._write, item, source, overwrite=True)
+        return self._verifier.verify(item, source, copy.checksums, ALREADY_THERE, again)
+
+    def _write(self, item: Item, source: ObjectFacts, *, overwrite: bool) -> Iterable[Job] | None:
         if not source.direct:
             return self._stream(item, source, overwrite)
         if source.size <= self._single_copy_limit(source):
@@ -110,7 +115,7 @@ class Transfer:
         except Denied:
             return self._stream(item, source, overwrite)
         except Unmet as answer:
-            return self._settle(item, source, answer)
+            return self._settle(item, source, answer, overwrite)
         except S3Answer as answer:
             self._judge(item, answer)
         self._tally.add(source.size)
@@ -125,7 +130,7 @@ class Transfer:
             try:
                 copied = self._hub.put(source, body, item.destination, tags, overwrite=overwrite)
             except Unmet as answer:
-                return self._settle(item, source, answer)
+                return self._settle(item, source, answer, overwrite)
             except S3Answer as answer:
                 self._verifier.judge_writing(item, answer)
         self._tally.add(source.size)
@@ -232,7 +237,7 @@ class Transfer:
                 raise UploadGoneError("a part was refused")
             copied = self._uploads.complete(upload, running.source, overwrite=running.overwrite)
         except (UploadGoneError, Unmet) as answer:
-            return self._settle(item, running.source, answer)
+            return self._settle(item, running.source, answer, running.overwrite)
         except S3Answer as answer:
             if answer.code == "InvalidPart":
                 raise RetryableError(
@@ -244,17 +249,21 @@ class Transfer:
         self.abandon(item.destination)
         return self._verifier.verify(item, running.source, copied, running.method)
 
-    def _settle(self, item: Item, source: ObjectFacts, answer: Exception) -> Iterable[Job] | None:
+    def _settle(
+        self, item: Item, source: ObjectFacts, answer: Exception, overwrite: bool
+    ) -> Iterable[Job] | None:
         """Find out what a refusal meant: another run was first, or the source has changed."""
         copy = self._hub.head(item.destination)
-        if copy and copy.size == source.size:
-            self.abandon(item.destination)
-            return self._verifier.verify(item, source, copy.checksums, ALREADY_THERE)
-        if isinstance(answer, Unmet):
+        # Overwriting has no condition but that on the source.
+        if isinstance(answer, Unmet) and (overwrite or copy is None):
             self._source.changed(item.key, answer)
+        if copy and may_be_copy(source, copy, self._tuning.read_limit):
+            self.abandon(item.destination)
+            return self._take(item, source, copy)
         raise RetryableError(
             ErrorCode.SERVICE_UNAVAILABLE,
-            f"another run ended the upload of {self._hub.uri(item.destination)} before it was complete",
+            f"another run ended the upload of {self._hub.uri(item.destination)} before it was complete, or wrote "
+            f"other bytes there",
         ) from answer
 
     def abandon(self, key: str) -> None:

@@ -46,9 +46,20 @@ class Verifier:
         raise self._hub.refused(item.destination, answer) from answer
 
     def verify(
-        self, item: Item, source: ObjectFacts, copied: tuple[Checksum, ...], method: str
+        self,
+        item: Item,
+        source: ObjectFacts,
+        copied: tuple[Checksum, ...],
+        method: str,
+        otherwise: Job | None = None,
     ) -> Iterable[Job] | None:
-        """Compare what was copied with its source: by checksum, else in the steps that are left."""
+        """Compare what was copied with its source: by checksum, else in the steps that are left.
+
+        Parameters
+        ----------
+        otherwise
+            What to do when reading shows other bytes; without it they are refused.
+        """
         if source.checksums and not copied:
             copy = self._hub.head(item.destination)
             copied = copy.checksums if copy else ()
@@ -62,7 +73,7 @@ class Verifier:
         of_copy = same or (copied[0] if copied else None)
         step = same.algorithm if same else self._without_checksum(source, method)
         if step is None:
-            return self._read_both(item, source, of_copy, method)
+            return self._read_both(item, source, of_copy, method, otherwise)
         self._finish(item, of_copy, step, method)
         return None
 
@@ -80,7 +91,12 @@ class Verifier:
         self._tally.finish(item, Outcome(checksum, verified, method))
 
     def _read_both(
-        self, item: Item, source: ObjectFacts, of_copy: Checksum | None, method: str
+        self,
+        item: Item,
+        source: ObjectFacts,
+        of_copy: Checksum | None,
+        method: str,
+        otherwise: Job | None,
     ) -> Iterable[Job]:
         """Read source and copy, range by range side by side, when S3 has nothing to compare them by."""
         copy = self._hub.head(item.destination)
@@ -88,18 +104,28 @@ class Verifier:
             raise refusals.mismatch(self._source.uri(item.key), self._hub.uri(item.destination), "size")
         plan = plan_parts(source.size, 64 * MIB, _ANY_SIZE)
         countdown = Countdown(plan.count)
+        differs: list[Part] = []
 
-        def compare_part(part: Part) -> None:
-            read, written = hashlib.sha256(), hashlib.sha256()
-            for chunk in self._source.read(source, part, direct=source.direct):
-                read.update(chunk)
-            for chunk in self._hub.read(copy, part):
-                written.update(chunk)
-            if read.digest() != written.digest():
-                raise refusals.mismatch(
-                    self._source.uri(item.key), self._hub.uri(item.destination), f"SHA-256 of {part.range}"
-                )
-            if countdown.is_last():
+        def compare_part(part: Part) -> Iterable[Job] | None:
+            if not differs and not self._same_bytes(source, copy, part):
+                differs.append(part)
+            if not countdown.is_last():
+                return None
+            if not differs:
                 self._finish(item, of_copy, "SHA-256 by reading both", method)
+                return None
+            if otherwise:
+                return [otherwise]
+            raise refusals.mismatch(
+                self._source.uri(item.key), self._hub.uri(item.destination), f"SHA-256 of {differs[0].range}"
+            )
 
         return (partial(compare_part, part) for part in plan)
+
+    def _same_bytes(self, source: ObjectFacts, copy: ObjectFacts, part: Part) -> bool:
+        read, written = hashlib.sha256(), hashlib.sha256()
+        for chunk in self._source.read(source, part, direct=source.direct):
+            read.update(chunk)
+        for chunk in self._hub.read(copy, part):
+            written.update(chunk)
+        return read.digest() == written.digest()
