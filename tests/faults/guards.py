@@ -198,18 +198,30 @@ GUARDS = [
     Guard(
         "the sweep takes the attempt that it looked at",
         "aws/ledger.py",
-        """            "attempt = :attempt AND #state = :running"
-            + ("" if started""",
-        """            "(:attempt = :attempt) AND #state = :running"
-            + ("" if started""",
+        '"attempt = :attempt AND #state = :running" + unread',
+        '"(:attempt = :attempt) AND #state = :running" + unread',
         (f"{SWEEPING}::test_an_attempt_that_the_sweep_did_not_look_at_is_not_taken",),
     ),
     Guard(
         "the sweep takes no attempt that has begun a round",
         "aws/ledger.py",
-        '("" if started else " AND attribute_not_exists(read_at)")',
-        '""',
+        'unread = "" if started else " AND (attribute_not_exists(read_at) OR read_at < :stale)"',
+        'unread = ""',
         (f"{SWEEPING}::test_a_claim_whose_execution_came_at_the_last_moment_is_left_to_it",),
+    ),
+    Guard(
+        "the sweep takes a round that began long ago and whose execution nobody knows",
+        "operations/sweeping.py",
+        "            stale=now - _START_GRACE,\n",
+        "",
+        (f"{SWEEPING}::test_a_run_whose_execution_was_forgotten_is_taken",),
+    ),
+    Guard(
+        "intake takes no attempt that has begun a round",
+        "aws/ledger.py",
+        "instant(stale) if stale else _EVER",
+        "instant(stale or now)",
+        (f"{SWEEPING}::test_intake_gives_up_no_attempt_that_has_begun",),
     ),
     Guard(
         "the sweep waits until a message cannot come again",

@@ -2,7 +2,7 @@
 
 The world: one source version that changes, events about each change that arrive late, twice or out of
 order, an intake that may die after each of its calls, runs that may die after each of theirs and are
-tried again, or are aborted and never come back, sweeps at any moment that may die as well, and dead letters
+tried again, or are aborted and never come back, executions that Step Functions forgets, sweeps at any moment that may die as well, and dead letters
 that are redriven. Every reachable state is visited once. In each of them: at most one mirror, never an older
 state after a newer one, and no sweep takes the item of a run that is at work. In each that is quiet: the mirror
 shows the newest state, or the item is failed and the letter of that failure was sent, or the next sweep sees to it.
@@ -48,6 +48,17 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Sweeping:
+    """A sweep at work: its step, the attempt that it is about, whether Step Functions knows an execution of that."""
+
+    step: str
+    attempt: int
+    started: bool
+    began: int
+    """The tick at which it looked."""
+
+
+@dataclass(frozen=True)
 class World:
     """A state of everything."""
 
@@ -62,8 +73,7 @@ class World:
     runs: tuple[Run, ...] = ()
     started: frozenset[int] = frozenset()
     """Attempts that have had their execution."""
-    sweep: tuple[str, int, bool] | None = None
-    """A sweep at work: its step, the attempt that it is about, and whether that had an execution."""
+    sweep: Sweeping | None = None
     mirrors: int = 0
     shown: int = 0
     dead: frozenset[int] = frozenset()
@@ -74,6 +84,7 @@ class World:
     failures: int = 1
     redrives: int = 1
     aborts: int = 1
+    forgets: int = 1
     sweeps: int = 1
     broken: str = ""
 
@@ -92,6 +103,7 @@ class Rules:
     abandon_whatever_is_wanted: bool = True
     abandon_by_attempt: bool = True
     abandon_before_a_round: bool = True
+    abandon_a_stale_round: bool = True
     settle_by_attempt: bool = True
 
 
@@ -132,6 +144,10 @@ class Checker:
             if world.aborts:
                 runs = world.runs[:i] + world.runs[i + 1 :]
                 yield replace(world, runs=runs, aborts=world.aborts - 1)
+        for attempt in world.started - alive(world) if world.forgets else ():
+            # That takes long: no round of it began a moment ago.
+            started = world.started - {attempt}
+            yield replace(world, started=started, clock=world.clock + 1, forgets=world.forgets - 1)
         if self.rules.sweep:
             yield from self.sweep(world)
         for attempt in world.dead if world.redrives else ():
@@ -283,14 +299,14 @@ class Checker:
         if world.crashes:
             yield replace(world, sweep=None, crashes=world.crashes - 1)
 
-    def look(self, world: World) -> tuple[str, int, bool] | None:
+    def look(self, world: World) -> Sweeping | None:
         """Look at the item as a sweep does; give what it goes on with, and with which attempt."""
         entry = Entry.from_item({"source_arn": ARN, **dict(world.item or ())})
         if not entry.unsettled or entry.attempt in alive(world):
             return None
         # It may be about to be started. That the sweep waits for some time makes it rare, no more.
         step = "abandon" if entry.state == "RUNNING" else self.steps()[0]
-        return step, entry.attempt, entry.attempt in world.started
+        return Sweeping(step, entry.attempt, entry.attempt in world.started, world.clock)
 
     def steps(self) -> tuple[str, str]:
         return ("send", "settle") if self.rules.send_before_settle else ("settle", "send")
@@ -298,27 +314,29 @@ class Checker:
     def swept(self, world: World) -> World:
         """Give what follows when a sweep takes its next step."""
         assert world.sweep is not None
-        step, attempt, started = world.sweep
+        sweep = world.sweep
+        step, attempt = sweep.step, sweep.attempt
         first, second = self.steps()
         follows = {"abandon": first, first: second}.get(step)
         ledger, table = self.ledger(world)
-        world = replace(world, sweep=(follows, attempt, started) if follows else None)
+        world = replace(world, sweep=replace(sweep, step=follows) if follows else None)
         if step == "send":
             return replace(world, dead=world.dead | {attempt})
         if step == "settle":
             self.settle(ledger, attempt)
             return self.after(world, table)
-        entry = self.abandon(ledger, attempt, started)
+        entry = self.abandon(ledger, sweep)
         if entry is None:
             return replace(self.after(world, table), sweep=None)
         broken = "" if entry.attempt == attempt else "a run at work was taken for gone"
         return replace(self.after(world, table), broken=world.broken or broken)
 
-    def abandon(self, ledger: Ledger, attempt: int, started: bool) -> Entry | None:
-        rules = self.rules
+    def abandon(self, ledger: Ledger, sweep: Sweeping) -> Entry | None:
+        rules, attempt = self.rules, sweep.attempt
         if rules.abandon_by_attempt and rules.abandon_whatever_is_wanted:
-            started = started or not rules.abandon_before_a_round
-            return ledger.abandon(ARN, attempt, "CODE", "reason", START, started=started)
+            started = sweep.started or not rules.abandon_before_a_round
+            stale = at(sweep.began) if rules.abandon_a_stale_round else None
+            return ledger.abandon(ARN, attempt, "CODE", "reason", START, started=started, stale=stale)
         also = "attempt = :attempt AND wanted = seen" if rules.abandon_by_attempt else ":attempt = :attempt"
         values = {":attempt": attempt, ":running": "RUNNING", ":failed": "FAILED"}
         return ledger._update(ARN, "SET #state = :failed", f"#state = :running AND {also}", values)[0]
@@ -387,7 +405,8 @@ def explore(rules: Rules, first: World) -> tuple[int, str | None]:
 
 
 FIRST = World(queue=(1,))
-CALM = replace(FIRST, changes=0, copies=0, crashes=0, failures=0, redrives=0, aborts=0, sweeps=0)
+CALM = replace(FIRST, changes=0, copies=0, crashes=0, failures=0, redrives=0, aborts=0, forgets=0, sweeps=0)
+FORGOTTEN = "an aborted run whose execution is forgotten"
 LOST = "a lost letter and a sweep that dies"
 WORLDS: dict[str, World] = {
     "a change and a duplicate": replace(CALM, changes=1, copies=1),
@@ -395,6 +414,8 @@ WORLDS: dict[str, World] = {
     "a failure and a redrive": replace(CALM, changes=1, failures=1, redrives=1),
     "an aborted run and a sweep": replace(CALM, changes=1, aborts=1, sweeps=1),
     "an aborted run, a sweep and a redrive": replace(CALM, aborts=1, sweeps=1, redrives=1),
+    FORGOTTEN: replace(CALM, changes=1, aborts=1, forgets=1, sweeps=1),
+    "the same, and intake dies": replace(CALM, crashes=1, aborts=1, forgets=1, sweeps=1),
     LOST: replace(CALM, failures=1, crashes=1, aborts=1, sweeps=2),
     "an old letter and a new failure": replace(CALM, failures=2, redrives=1, aborts=1),
 }
@@ -420,6 +441,7 @@ def test_every_interleaving_keeps_the_guarantees(world: str) -> None:
         (Rules(abandon_whatever_is_wanted=False), "an aborted run and a sweep", "an item that nobody runs"),
         (Rules(abandon_by_attempt=False), "an aborted run and a sweep", "a run at work was taken for gone"),
         (Rules(abandon_before_a_round=False), "an aborted run and a sweep", "an older state after a newer one"),
+        (Rules(abandon_a_stale_round=False), FORGOTTEN, "an item that nobody runs"),
         (Rules(settle_by_attempt=False), "an old letter and a new failure", "a failure without a dead letter"),
     ],
 )  # fmt: skip

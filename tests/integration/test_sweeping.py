@@ -85,6 +85,48 @@ def test_a_claim_whose_execution_came_at_the_last_moment_is_left_to_it(
     assert world.ledger.finish(version.arn, 1, NOW)
 
 
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize(("read_minutes_ago", "taken"), [(76, True), (74, False)])
+def test_a_run_whose_execution_was_forgotten_is_taken(
+    world: SweepWorld, version: Version, read_minutes_ago: float, taken: bool, noted: bool
+) -> None:
+    """The stack was removed and deployed again, with the ledger that it kept; or 90 days went by."""
+    world.claimed(version, minutes_ago=60 * 24 * 30)
+    if noted:
+        world.ledger.started(version.arn, 1, "an execution of a former stack")
+    world.ledger.begin_round(version.arn, 1, NOW - timedelta(minutes=read_minutes_ago))
+    answer = world.sweep()
+    if taken:
+        assert (answer.gone, answer.letters, answer.running, answer.problems) == (1, 1, 0, [])
+        assert world.state(version) == ("FAILED", "EXECUTION_GONE")
+        assert world.letters() == [(version.arn, "EXECUTION_GONE")]
+        reason = world.item(version)["reason"]["S"]
+        assert "is not known any more" in reason
+        assert "a large object that was under way begins anew" in reason
+    else:
+        # It may have begun a moment ago, and Step Functions does not know it yet; but this goes on for long.
+        assert (answer.gone, answer.letters, answer.running) == (0, 0, 1)
+        assert answer.oldest_seconds == 60 * 60 * 24 * 30
+        (problem,) = answer.problems
+        assert problem.startswith(f"{version.arn} has been RUNNING since ")
+        assert world.state(version) == ("RUNNING", None)
+
+
+def test_what_could_not_be_taken_counts_as_running(world: SweepWorld, version: Version) -> None:
+    world.claimed(version, minutes_ago=80)
+    world.ledger.begin_round(version.arn, 1, NOW)
+    answer = world.sweep()
+    assert (answer.gone, answer.running, answer.oldest_seconds, answer.problems) == (0, 1, 4800, [])
+
+
+def test_intake_gives_up_no_attempt_that_has_begun(world: SweepWorld, version: Version) -> None:
+    """Its execution may run for days, although intake died before it could note it."""
+    world.claimed(version, minutes_ago=120)
+    world.ledger.begin_round(version.arn, 1, NOW - timedelta(minutes=119))
+    assert world.ledger.abandon(version.arn, 1, "HUB_REFUSED", "refused", NOW, started=False) is None
+    assert world.state(version) == ("RUNNING", None)
+
+
 def test_an_attempt_that_the_sweep_did_not_look_at_is_not_taken(world: SweepWorld, version: Version) -> None:
     world.claimed(version)
     assert world.ledger.restarted(version.arn, 1) == 2
@@ -157,6 +199,18 @@ def test_a_run_that_begins_during_the_sweep_keeps_its_uploads(world: SweepWorld,
     world.uploads._client.meta.events.register("after-call.s3.AbortMultipartUpload", redriven)
     assert world.sweep().uploads == 1
     assert left(world) == [f"{version.place}b/weights"]
+
+
+def test_the_upload_of_a_failed_run_goes_and_its_letter_says_so(world: SweepWorld, version: Version) -> None:
+    execution = world.running(version)
+    begin(world, f"{version.place}f/weights")
+    world.s3.put_object(Bucket=world.bucket, Key=f"{version.place}f/finished", Body=b"x")
+    world.states.stop_execution(executionArn=execution)
+    assert world.sweep().uploads == 1
+    assert left(world) == []
+    assert world.s3.list_objects_v2(Bucket=world.bucket)["KeyCount"] == 1
+    reason = world.item(version)["reason"]["S"]
+    assert "Finished objects and layers are kept, and a large object that was under way begins anew" in reason
 
 
 def test_thousands_of_uploads_are_looked_at_page_by_page(world: SweepWorld, version: Version) -> None:

@@ -29,6 +29,7 @@ _CLAIM_TRIES = 5
 UNSETTLED = "unsettled"
 """The attribute, and the sparse index of the items that have it."""
 _NEVER = "9999"  # later than every time: an event of unknown age has been seen by no reading
+_EVER = "0"  # earlier than every time
 
 
 class Outcome(StrEnum):
@@ -223,7 +224,15 @@ class Ledger:
         return over
 
     def abandon(
-        self, source_arn: str, attempt: int, code: str, reason: str, now: datetime, *, started: bool
+        self,
+        source_arn: str,
+        attempt: int,
+        code: str,
+        reason: str,
+        now: datetime,
+        *,
+        started: bool,
+        stale: datetime | None = None,
     ) -> Entry | None:
         """Fail an item whose execution is gone, and give it; None when it is not gone, or not this attempt's, any more.
 
@@ -232,14 +241,16 @@ class Ledger:
         Parameters
         ----------
         started
-            Whether the attempt had an execution, which is over. One that had none may get it this very moment. So
-            then it is taken only before its first round; a round that comes later finds that it lost the item.
+            Whether the attempt had an execution, which is over. One that nobody knows of may begin this very moment.
+            So then it is taken only before its first round; a round that comes later finds that it lost the item.
+        stale
+            A round that began before this has no execution that may begin this very moment: it was the last one.
         """
+        unread = "" if started else " AND (attribute_not_exists(read_at) OR read_at < :stale)"
         entry, _ = self._update(
             source_arn,
             "SET #state = :failed, finished_at = :now, code = :code, reason = :reason",
-            "attempt = :attempt AND #state = :running"
-            + ("" if started else " AND attribute_not_exists(read_at)"),
+            "attempt = :attempt AND #state = :running" + unread,
             {
                 ":attempt": attempt,
                 ":running": State.RUNNING,
@@ -247,6 +258,7 @@ class Ledger:
                 ":now": instant(now),
                 ":code": code,
                 ":reason": reason,
+                **({":stale": instant(stale) if stale else _EVER} if unread else {}),
             },
         )
         return entry

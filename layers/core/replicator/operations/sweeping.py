@@ -127,12 +127,28 @@ class Sweep:
 
     def _abandon(self, entry: Entry, status: str | None, now: datetime) -> None:
         code, reason = _gone(entry, status)
+        # Step Functions may know an execution a moment later than it began, but not by hours.
         taken = self.ledger.abandon(
-            entry.source_arn, entry.attempt, code, reason, now, started=status is not None
+            entry.source_arn,
+            entry.attempt,
+            code,
+            reason,
+            now,
+            started=status is not None,
+            stale=now - _START_GRACE,
         )
         if taken is not None:
             self._done["gone"] += 1
             self._end(taken, now)
+            return
+        self._count(entry, now)  # it went on this very moment
+        if _age(entry, now) > _LONGEST_RUN + _START_GRACE:
+            name = execution_name(entry.source_arn, entry.attempt)
+            self._problems.append(
+                f"{entry.source_arn} has been RUNNING since {entry.claimed_at}, longer than a run may take, and could "
+                f"not be failed: a round of it began just now. Look for its execution {name}; if there is none, the "
+                "next sweeps take it."
+            )
 
     def _end(self, entry: Entry, now: datetime) -> None:
         code = ErrorCode.__members__.get(entry.code or "", ErrorCode.UNEXPECTED)
@@ -204,17 +220,23 @@ def _waited(entry: Entry, now: datetime) -> bool:
     return _age(entry, now) > _START_GRACE
 
 
+_KEPT = "Finished objects and layers are kept, and a large object that was under way begins anew: redrive it to go on."
+
+
 def _gone(entry: Entry, status: str | None) -> tuple[ErrorCode, str]:
     name = execution_name(entry.source_arn, entry.attempt)
     if status == "TIMED_OUT":
-        return ErrorCode.TIMED_OUT, (
-            f"the execution {name} took longer than a run may take. What it copied is kept: redrive it to go on."
-        )
-    if status is None:
+        return ErrorCode.TIMED_OUT, f"the execution {name} took longer than a run may take. {_KEPT}"
+    if status is not None:
         return ErrorCode.EXECUTION_GONE, (
-            f"attempt {entry.attempt} of {entry.source_arn} was claimed and its execution never started. Redrive it."
+            f"the execution {name} is {status} and did not say how it ended: somebody stopped it, or its failure "
+            f"could not be recorded. {_KEPT}"
+        )
+    if entry.execution_arn or entry.read_at:
+        return ErrorCode.EXECUTION_GONE, (
+            f"the execution {name} is not known any more, and did not say how it ended: the stack was removed and "
+            f"deployed again, or it ended over 90 days ago. {_KEPT}"
         )
     return ErrorCode.EXECUTION_GONE, (
-        f"the execution {name} is {status} and did not say how it ended: somebody stopped it, or its failure could "
-        "not be recorded. What it copied is kept: redrive it to go on."
+        f"attempt {entry.attempt} of {entry.source_arn} was claimed and its execution never started. Redrive it."
     )
