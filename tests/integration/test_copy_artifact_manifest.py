@@ -39,6 +39,7 @@ def test_what_a_manifest_lists_is_where_the_mirrored_prefix_is(aws: World) -> No
     assert rewritten == f"{prefix}one.bin,3\n{prefix}d/two.bin,3\n"
     assert [aws.bytes_at(line.partition(",")[0]) for line in rewritten.splitlines()] == [b"one", b"two"]
     assert (result.method, result.destination.rpartition("/")[2]) == ("rewritten", "manifest.csv")
+    assert result.base == prefix
     assert aws.copied(uri, kind="manifest", base=BASE) == result
 
 

@@ -8,6 +8,14 @@ own is moved with it, any other text stays to the letter, and a location elsewhe
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+from replicator.errors import ErrorCode, PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from replicator.steps import ArtifactCopy, CopyResult, ImageCopy
 
 # A location ends where a cell, a line or a quotation does.
 _LOCATION = re.compile(r"s3://[^\s,;\"']+")
@@ -15,6 +23,26 @@ _LOCATION = re.compile(r"s3://[^\s,;\"']+")
 
 class ForeignLocationError(ValueError):
     """A manifest lists a location that is not below its data source's own."""
+
+
+def refuse_manifests_that_point_past(
+    copies: Iterable[ArtifactCopy | ImageCopy], results: Iterable[CopyResult], locations: Mapping[str, str]
+) -> None:
+    """Raise `PermanentError` when a manifest says that what it lists is elsewhere than its copy is.
+
+    Manifest and prefix are copied side by side, and each looks at the prefix for itself: it may have changed
+    in between.
+    """
+    said = {result.uri: result.base for result in results if result.base}
+    for copy in copies:
+        base = copy.base if copy.kind == "artifact" else None
+        if base and copy.uri in said and said[copy.uri] != locations.get(base.uri):
+            raise PermanentError(
+                ErrorCode.SOURCE_CHANGED,
+                f"{base.uri} changed while it was copied: the copy of the manifest {copy.uri} points to "
+                f"{said[copy.uri]}, and it went to {locations.get(base.uri)}. See that nobody writes there any "
+                f"more, then redrive; or register and approve a new version of the package.",
+            )
 
 
 def rewrite_manifest(text: str, base: str, moved: str) -> str:

@@ -115,4 +115,6 @@ def bytes_in_state(copy: ArtifactCopy | ImageCopy) -> int:
     uri = len(json.dumps(copy.uri))
     # The result has the location again, and where it went: shorter, or below a prefix of its own.
     place = len(json.dumps(copy.destination if copy.kind == "artifact" else copy.repository))
-    return len(json.dumps(copy.model_dump(mode="json"))) + uri + (uri + place) + _LONGEST_RESULT
+    base = copy.base if copy.kind == "artifact" else None
+    beside = len(json.dumps(base.uri)) + place if base else 0  # where a manifest says that it is
+    return len(json.dumps(copy.model_dump(mode="json"))) + uri + (uri + place) + beside + _LONGEST_RESULT

@@ -120,6 +120,8 @@ class CopyResult(Strict):
     """How source and copy were compared, for instance ``CRC64NVME``, ``ETag``, ``digest``."""
     method: str
     """How the bytes travelled, for instance ``server-side``, ``streamed``, ``already there``."""
+    base: str | None = None
+    """Of a manifest that was rewritten: where it says that what it lists is."""
 
 
 class CopyRequest(Strict):

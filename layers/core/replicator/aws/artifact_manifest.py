@@ -56,6 +56,7 @@ class ManifestCopy:
             checksum=f"SHA-256:{hashlib.sha256(text).hexdigest()}",
             verified="written by the replicator",
             method="rewritten",
+            base=moved,
         )
         return CopyAnswer(done=True, result=result)
 

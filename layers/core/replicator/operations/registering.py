@@ -12,6 +12,7 @@ from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ReplicationDetail
 from replicator.identifiers import ModelPackageArn
 from replicator.ledger import State, SupersededError
+from replicator.manifests import refuse_manifests_that_point_past
 from replicator.mirror import (
     APPROVAL,
     METADATA,
@@ -85,6 +86,7 @@ class Registering:
         self, arn: ModelPackageArn, source: Description, entry: Entry, request: RegisterRequest
     ) -> RegisterAnswer:
         locations = {**entry.locations, **_locations(request)}
+        refuse_manifests_that_point_past(request.plan.copies, request.results, locations)
         want = desired(source, locations, self.hub_key_arn)
         held = uncopied_members(source, locations, self.policy)
         key = self._provenance_key(arn, source)
