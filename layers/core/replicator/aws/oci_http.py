@@ -129,17 +129,45 @@ class Incoming:
     _authorization: str | None = field(default=None, repr=False)
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` as far as the body goes, and tell how far that is: 0 at its end."""
-        self._socket.settimeout(self._budget.seconds(IO_SECONDS))
+        """Fill ``buffer`` as far as the body goes, and tell how far that is: 0 at its end, or where it broke off."""
+        filled = 0
         try:
-            return self.response.readinto(buffer)
+            while filled < len(buffer) and (count := self._receive(buffer[filled:])):
+                filled += count
         except BROKEN as error:
+            self._budget.seconds(IO_SECONDS)  # a time-out that the deadline caused is not the server's fault
             raise TransientError(ErrorCode.SERVICE_UNAVAILABLE, f"the download broke off: {error}") from error
+        return filled
 
     def read(self, most: int) -> bytes:
-        """Read a small body whole."""
+        """Read a small body whole, or its first ``most`` bytes."""
+        length = self.response.length
+        if length == 0:
+            self.response.close()  # or the connection would not be kept
+        buffer = memoryview(bytearray(most if length is None else min(length, most)))
+        count = self.read_into(buffer)
+        if count < len(buffer) and length is not None:
+            # Half an answer has another digest and is no JSON, which would pass for the registry's mistake.
+            raise TransientError(
+                ErrorCode.SERVICE_UNAVAILABLE, f"an answer of {length:,} bytes ended after {count:,}"
+            )
+        return bytes(buffer[:count])
+
+    def _receive(self, buffer: memoryview) -> int:
+        """Give what one receive brings: a time-out bounds no more than that, and bytes may come one by one."""
+        response = self.response
         self._socket.settimeout(self._budget.seconds(IO_SECONDS))
-        return self.response.read(most)
+        if response.length is None:
+            return response.readinto1(buffer)
+        # What follows is `HTTPResponse.readinto1` without its further copy of every byte.
+        if not response.length:
+            response.close()
+            return 0
+        count = response.fp.readinto1(buffer[: response.length])
+        response.length -= count
+        if not response.length:
+            response.close()
+        return count
 
     def answer(self, body: bytes, url: str) -> Answer:
         """Give the answer with the body that was read of it."""

@@ -77,12 +77,11 @@ def read_manifest(raw: bytes, content_type: str, image: str) -> Manifest:
         ``REGISTRY_PROTOCOL`` when it is no manifest at all, ``IMAGE_UNSUPPORTED`` when Amazon ECR cannot
         hold such an image.
     """
+    refuse_large(raw, image)
     document = _json_object(raw, content_type, image)
     media_type = _text(document.get("mediaType")) or content_type.partition(";")[0].strip()
     if document.get("schemaVersion") == 1:
         raise _unsupported(image, "it has a Docker schema 1 manifest; build and push it again")
-    if len(raw) > MOST_MANIFEST_BYTES:
-        raise _unsupported(image, f"its manifest has {len(raw):,} bytes, Amazon ECR takes 4 MiB")
     if media_type in INDEXES:
         children = tuple(_descriptor(entry, image) for entry in _entries(document, "manifests", image))
         blobs: tuple[Descriptor, ...] = ()
@@ -107,10 +106,16 @@ def read_manifest(raw: bytes, content_type: str, image: str) -> Manifest:
     )
 
 
+def refuse_large(raw: bytes, image: str) -> None:
+    """Refuse a manifest that Amazon ECR does not take. What is longer came cut off, so this goes before its digest."""
+    if len(raw) > MOST_MANIFEST_BYTES:
+        raise _unsupported(image, "its manifest has more than the 4 MiB that Amazon ECR takes")
+
+
 def _json_object(raw: bytes, content_type: str, image: str) -> dict[str, Any]:
     try:
         document = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise _protocol(image, f"a manifest was asked for and {content_type or 'something else'} came")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
 from replicator.aws.oci_http import Answer, TransientError, origin, retry_after
-from replicator.aws.oci_manifest import ACCEPT, Descriptor, Manifest, digest_of, read_manifest
+from replicator.aws.oci_manifest import ACCEPT, Descriptor, Manifest, digest_of, read_manifest, refuse_large
 from replicator.errors import ErrorCode, PermanentError
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class Repository:
             return None
         if answer.status != 200:
             raise self.failure(answer, f"fetching the manifest of {image}")
+        refuse_large(answer.body, image)
         if ":" in reference and digest_of(answer.body) != reference:
             raise PermanentError(
                 ErrorCode.DIGEST_MISMATCH,
