@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 STREAMS = 3
 """Blobs at once: more than two are no faster against registries on the same host, but hide latency."""
 MOST_MANIFESTS = 1000
+MOST_LEVELS = 10
+"""Of indexes in indexes; builders make two."""
+MOST_TREE_BYTES = 64 * 1024 * 1024
+"""Of manifests, which are held until they are put."""
 
 
 def mirror_tag(digest: str) -> str:
@@ -123,26 +127,29 @@ class Copier:
         return attempt(lambda: self.hub.head_manifest(mirror_tag(digest)), self.budget) == digest
 
     def tree(self, digest: str) -> list[Manifest]:
-        """Fetch an image's manifests, children before the index that names them, each once."""
-        found: dict[str, Manifest] = {}
+        """Fetch an image's manifests, children before the index that names them, each once.
 
-        def visit(digest: str, above: str | None) -> None:
+        Raises ``IMAGE_UNSUPPORTED`` for more than is fetched and held of one image.
+        """
+        found: dict[str, Manifest] = {}
+        fetched = held = 0
+
+        def visit(digest: str, above: str | None, level: int) -> None:
+            nonlocal fetched, held
             if digest in found:
                 return
             manifest = attempt(lambda: self.source.get_manifest(digest), self.budget)
             if manifest is None:
                 raise self._missing(digest, above)
-            if len(found) >= MOST_MANIFESTS:
-                raise PermanentError(
-                    ErrorCode.IMAGE_UNSUPPORTED,
-                    f"{self.source.place.image(digest)} has more than {MOST_MANIFESTS} manifests.",
-                )
+            fetched += 1
+            held += len(manifest.raw)
+            self._check_bounds(digest, fetched, held, level)
             for child in manifest.children:
-                visit(child.digest, digest)
+                visit(child.digest, digest, level + 1)
             found[digest] = manifest
             self.tally.expect(len(manifest.raw))
 
-        visit(digest, None)
+        visit(digest, None, 1)
         return list(found.values())
 
     def copy_blobs(self, manifests: Iterable[Manifest]) -> None:
@@ -220,6 +227,19 @@ class Copier:
             if left == 0 and f"sha256:{hasher.hexdigest()}" != blob.digest:
                 raise self._mismatch(blob, "it came with other bytes")
             yield buffer[:count]
+
+    def _check_bounds(self, digest: str, fetched: int, held: int, level: int) -> None:
+        for too_large, bound in (
+            (fetched > MOST_MANIFESTS, f"has more than {MOST_MANIFESTS:,} manifests"),
+            (held > MOST_TREE_BYTES, f"has more than {MOST_TREE_BYTES // 1024**2} MiB of manifests"),
+            (level > MOST_LEVELS, f"has indexes in indexes, more than {MOST_LEVELS} deep"),
+        ):
+            if too_large:
+                raise PermanentError(
+                    ErrorCode.IMAGE_UNSUPPORTED,
+                    f"{self.source.place.image(digest)} cannot be mirrored: the image that it belongs to {bound}. "
+                    "Push an image of fewer or smaller parts and register the model again.",
+                )
 
     def _check_length(self, incoming: Incoming, blob: Descriptor) -> None:
         length = incoming.response.headers.get("Content-Length")
