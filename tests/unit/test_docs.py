@@ -70,6 +70,12 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_nobody_is_told_to_put_events_that_only_aws_can_put() -> None:
+    """Their source begins with "aws.", and CloudTrail's event history has none of those that were put."""
+    told = re.compile(r"aws events put-events|cloudtrail lookup-events")
+    assert [path.name for path in DOCUMENTS if told.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_the_tests_that_the_design_names_are_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "design.md").read_text(encoding="utf-8")))
     there = {
