@@ -183,16 +183,42 @@ GUARDS = [
     Guard(
         "a failure is settled after its letter was sent",
         "operations/failing.py",
-        "self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)",
-        "self.ledger.settle(entry.source_arn, entry.attempt)\n"
-        "        self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)",
+        "        due = entry.lettered != entry.attempt\n",
+        "        due = entry.lettered != entry.attempt\n"
+        "        self.ledger.settle(entry.source_arn, entry.attempt)\n",
+        (f"{SWEEPING}::test_a_failure_whose_letter_could_not_be_sent_stays_to_be_found",),
+    ),
+    Guard(
+        "a letter that was sent is not sent again",
+        "operations/failing.py",
+        "self.ledger.lettered(entry.source_arn, entry.attempt)",
+        "pass",
+        (f"{SWEEPING}::test_an_end_that_cannot_be_announced_has_one_letter_and_no_slot",),
+    ),
+    Guard(
+        "every attempt that fails has a letter of its own",
+        "operations/failing.py",
+        "due = entry.lettered != entry.attempt",
+        "due = not entry.lettered",
+        (f"{SWEEPING}::test_an_end_that_cannot_be_announced_has_one_letter_and_no_slot",),
+    ),
+    Guard(
+        "a letter that could not be sent is not noted",
+        "operations/failing.py",
+        "            self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)\n",
+        "            self.ledger.lettered(entry.source_arn, entry.attempt)\n"
+        "            self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)\n",
         (f"{SWEEPING}::test_a_failure_whose_letter_could_not_be_sent_stays_to_be_found",),
     ),
     Guard(
         "a letter settles its own attempt only",
         "aws/ledger.py",
-        '"attempt = :attempt AND #state = :failed"',
-        '"(:attempt = :attempt) AND #state = :failed"',
+        """            "REMOVE unsettled",
+            "attempt = :attempt AND #state = :failed",
+""",
+        """            "REMOVE unsettled",
+            "(:attempt = :attempt) AND #state = :failed",
+""",
         (f"{SWEEPING}::test_a_letter_of_an_earlier_attempt_does_not_settle_a_later_one",),
     ),
     Guard(

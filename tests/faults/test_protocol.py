@@ -2,10 +2,11 @@
 
 The world: one source version that changes, events about each change that arrive late, twice or out of
 order, an intake that may die after each of its calls, runs that may die after each of theirs and are
-tried again, or are aborted and never come back, executions that Step Functions forgets, sweeps at any moment that may die as well, and dead letters
-that are redriven. Every reachable state is visited once. In each of them: at most one mirror, never an older
-state after a newer one, and no sweep takes the item of a run that is at work. In each that is quiet: the mirror
-shows the newest state, or the item is failed and the letter of that failure was sent, or the next sweep sees to it.
+tried again, or are aborted and never come back, executions that Step Functions forgets, sweeps at any moment
+that may die as well, and dead letters that are redriven. Every reachable state is visited once. In each of them:
+at most one mirror, never an older state after a newer one, and no sweep takes the item of a run that is at work.
+In each that is quiet: the mirror shows the newest state, or the item is failed and the letter of that failure was
+sent, or the next sweep sees to it.
 
 Mutants, each of which has to be caught: one for each guard.
 
@@ -100,6 +101,8 @@ class Rules:
     sweep: bool = True
     unsettled_when_failed: bool = True
     send_before_settle: bool = True
+    send_before_noting: bool = True
+    note_the_attempt: bool = True
     abandon_whatever_is_wanted: bool = True
     abandon_by_attempt: bool = True
     abandon_before_a_round: bool = True
@@ -276,18 +279,23 @@ class Checker:
             yield goes("begin")
 
     def _dead_letter(self, world: World, run: Run, ledger: Ledger, goes: Any, ends: Any) -> Iterator[World]:
-        if self.rules.send_before_settle:
-            yield goes("settle", replace(world, dead=world.dead | {run.attempt}))
-        else:
-            self.settle(ledger, run.attempt)
-            yield goes("late_letter")
+        entry = ledger.get(ARN)
+        assert entry is not None
+        yield goes("settle" if self.is_noted(entry, run.attempt) else self.steps()[0])
 
-    def _late_letter(self, world: World, run: Run, ledger: Ledger, goes: Any, ends: Any) -> Iterator[World]:
-        yield ends(replace(world, dead=world.dead | {run.attempt}))
+    def _send(self, world: World, run: Run, ledger: Ledger, goes: Any, ends: Any) -> Iterator[World]:
+        sent = replace(world, dead=world.dead | {run.attempt})
+        following = self.follows("send")
+        yield goes(following, sent) if following else ends(sent)
+
+    def _noted(self, world: World, run: Run, ledger: Ledger, goes: Any, ends: Any) -> Iterator[World]:
+        ledger.lettered(ARN, run.attempt)
+        yield goes(self.follows("noted"))
 
     def _settle(self, world: World, run: Run, ledger: Ledger, goes: Any, ends: Any) -> Iterator[World]:
         self.settle(ledger, run.attempt)
-        yield ends()
+        following = self.follows("settle")
+        yield goes(following) if following else ends()
 
     def sweep(self, world: World) -> Iterator[World]:
         """Give what can follow of a sweep that begins, goes on or dies."""
@@ -305,23 +313,37 @@ class Checker:
         if not entry.unsettled or entry.attempt in alive(world):
             return None
         # It may be about to be started. That the sweep waits for some time makes it rare, no more.
-        step = "abandon" if entry.state == "RUNNING" else self.steps()[0]
+        failed = "settle" if self.is_noted(entry, entry.attempt) else self.steps()[0]
+        step = "abandon" if entry.state == "RUNNING" else failed
         return Sweeping(step, entry.attempt, entry.attempt in world.started, world.clock)
 
-    def steps(self) -> tuple[str, str]:
-        return ("send", "settle") if self.rules.send_before_settle else ("settle", "send")
+    def is_noted(self, entry: Entry, attempt: int) -> bool:
+        return entry.lettered == attempt if self.rules.note_the_attempt else entry.lettered > 0
+
+    def steps(self) -> tuple[str, ...]:
+        """Give what ends a failed attempt, in its order."""
+        if not self.rules.send_before_settle:
+            return "settle", "send"
+        return ("send", "noted", "settle") if self.rules.send_before_noting else ("noted", "send", "settle")
+
+    def follows(self, step: str) -> str:
+        """Give the next of the steps; empty after the last."""
+        steps = ("abandon", *self.steps(), "")
+        return steps[steps.index(step) + 1]
 
     def swept(self, world: World) -> World:
         """Give what follows when a sweep takes its next step."""
         assert world.sweep is not None
         sweep = world.sweep
         step, attempt = sweep.step, sweep.attempt
-        first, second = self.steps()
-        follows = {"abandon": first, first: second}.get(step)
+        follows = self.follows(step)
         ledger, table = self.ledger(world)
         world = replace(world, sweep=replace(sweep, step=follows) if follows else None)
         if step == "send":
             return replace(world, dead=world.dead | {attempt})
+        if step == "noted":
+            ledger.lettered(ARN, attempt)
+            return self.after(world, table)
         if step == "settle":
             self.settle(ledger, attempt)
             return self.after(world, table)
@@ -414,8 +436,7 @@ WORLDS: dict[str, World] = {
     "a failure and a redrive": replace(CALM, changes=1, failures=1, redrives=1),
     "an aborted run and a sweep": replace(CALM, changes=1, aborts=1, sweeps=1),
     "an aborted run, a sweep and a redrive": replace(CALM, aborts=1, sweeps=1, redrives=1),
-    FORGOTTEN: replace(CALM, changes=1, aborts=1, forgets=1, sweeps=1),
-    "the same, and intake dies": replace(CALM, crashes=1, aborts=1, forgets=1, sweeps=1),
+    FORGOTTEN: replace(CALM, crashes=1, aborts=1, forgets=1, sweeps=1),
     LOST: replace(CALM, failures=1, crashes=1, aborts=1, sweeps=2),
     "an old letter and a new failure": replace(CALM, failures=2, redrives=1, aborts=1),
 }
@@ -438,6 +459,8 @@ def test_every_interleaving_keeps_the_guarantees(world: str) -> None:
         (Rules(sweep=False), "an aborted run and a sweep", "an item that nobody runs"),
         (Rules(unsettled_when_failed=False), LOST, "a failure without a dead letter"),
         (Rules(send_before_settle=False), LOST, "a failure without a dead letter"),
+        (Rules(send_before_noting=False), LOST, "a failure without a dead letter"),
+        (Rules(note_the_attempt=False), "an old letter and a new failure", "a failure without a dead letter"),
         (Rules(abandon_whatever_is_wanted=False), "an aborted run and a sweep", "an item that nobody runs"),
         (Rules(abandon_by_attempt=False), "an aborted run and a sweep", "a run at work was taken for gone"),
         (Rules(abandon_before_a_round=False), "an aborted run and a sweep", "an older state after a newer one"),

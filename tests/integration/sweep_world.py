@@ -169,10 +169,12 @@ class SweepWorld:
         self.ledger.started(version.arn, 1, execution)
         return str(execution)
 
-    def fail(self, version: Version, message: str = "UNVERSIONED: it has no version") -> Any:
-        """Record a failure of a version's first attempt, which a function has raised with a message."""
+    def fail(
+        self, version: Version, message: str = "UNVERSIONED: it has no version", attempt: int = 1
+    ) -> Any:
+        """Record a failure of a version, which a function has raised with a message."""
         error = {"Error": "PermanentError", "Cause": json.dumps({"errorMessage": message})}
-        return self.failing.run(FailureRequest(source_arn=version.arn, attempt=1, error=error), NOW)
+        return self.failing.run(FailureRequest(source_arn=version.arn, attempt=attempt, error=error), NOW)
 
     def item(self, version: Version) -> dict[str, Any]:
         """Give the ledger's item as it is, whatever its schema."""
@@ -190,6 +192,8 @@ class SweepWorld:
         found = self.sqs.receive_message(
             QueueUrl=self.dead_letters, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages", [])
+        for each in found:
+            self.sqs.delete_message(QueueUrl=self.dead_letters, ReceiptHandle=each["ReceiptHandle"])
         named = [{k: v["StringValue"] for k, v in each["MessageAttributes"].items()} for each in found]
         return sorted((each["source_arn"], ErrorCode(each["code"])) for each in named)
 

@@ -363,3 +363,33 @@ def test_a_letter_of_intake_has_nothing_that_sqs_would_not_take(world: SweepWorl
     assert sorted(each["Body"] for each in found) == sorted([r"not json \ufffe", named])
     (about,) = [each["MessageAttributes"] for each in found if "MessageAttributes" in each]
     assert about["source_arn"]["StringValue"] == r"arn:\u0001" + "x" * 251
+
+
+def test_an_end_that_cannot_be_announced_has_one_letter_and_no_slot(
+    world: SweepWorld, version: Version
+) -> None:
+    """PutEvents is denied for a day: record-failure tries sixteen times, and the sweep every quarter of an hour."""
+    refusing = "before-call.events.PutEvents"
+
+    def refuse(**_: Any) -> None:
+        raise PermanentError(ErrorCode.HUB_ACCESS_DENIED, "PutEvents is denied")
+
+    events = world.ending.bus._client.meta.events
+    for attempt in (1, 2):
+        world.claimed(version)
+        world.ledger.begin_round(version.arn, attempt, NOW)
+        assert world.slots.acquire(version.arn, 1)
+        events.register(refusing, refuse)
+        for _ in range(3):
+            with pytest.raises(PermanentError, match="PutEvents is denied"):
+                world.fail(version, attempt=attempt)
+        for day in (1, 2):
+            answer = world.sweep(NOW + timedelta(days=day))
+            assert (answer.letters, len(answer.problems)) == (0, 1)
+        assert world.letters() == [(version.arn, "UNVERSIONED")]
+        assert world.slots.running(SPOKE) == frozenset()
+        assert "unsettled" in world.item(version)
+        events.unregister(refusing, refuse)
+        assert world.sweep(NOW + timedelta(days=3)).problems == []
+        assert world.letters() == []
+        assert "unsettled" not in world.item(version)

@@ -8,8 +8,9 @@ lands during a run is lost; without single flight two runs race.
 An event about a change that is older than the last reading of the source (``read_at``) is not counted: that
 reading has seen it. So duplicates and stale replays cost few calls. A failed item counts every event.
 
-An item is ``unsettled`` while it runs, and after a failure until its dead letter is sent: fail, send, settle.
-Whatever dies in between leaves an item that the sweep finds by that attribute. The sweep takes an item from an
+An item is ``unsettled`` while it runs, and after a failure until its dead letter was sent and its end announced: fail,
+send, note that, announce, settle. Whatever dies in between leaves an item that the sweep finds by that attribute. What
+is noted is not sent again, however long it cannot be announced. The sweep takes an item from an
 execution that is gone by its attempt, whatever is wanted: what came meanwhile is looked at by the redrive.
 """
 
@@ -97,8 +98,10 @@ class Entry:
     """Of the last error."""
     reason: str | None = None
     """Of the last error: what happened, and what to do."""
+    lettered: int = 0
+    """The last attempt whose dead letter was sent."""
     unsettled: bool = False
-    """Whether it is running, or failed and its dead letter may not have been sent."""
+    """Whether it is running, or failed and not all that this leaves to do has been done."""
 
     def has_seen(self, after: str | None) -> bool:
         """Tell whether the mirror comes from a reading after a change; ``after`` is from `seen_after`.
@@ -164,6 +167,7 @@ class Entry:
             written=Written(_text(item, "source_approval"), _map(item, "written")),
             code=_text(item, "code"),
             reason=_text(item, "reason"),
+            lettered=_number(item, "lettered"),
             unsettled="unsettled" in item,
         )
 

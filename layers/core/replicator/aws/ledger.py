@@ -202,7 +202,8 @@ class Ledger:
     def fail(self, source_arn: str, attempt: int, code: str, reason: str, now: datetime) -> bool:
         """Let go of the item as failed; False when an event came meanwhile. May be repeated.
 
-        It stays unsettled: the dead letter is still to be sent, and `settle` to be called after that.
+        It stays unsettled: the dead letter is still to be sent and the end to be announced, and `settle` to be called
+        after that.
         The event then counts as seen: a run that fails before it can read the source fails for good the next
         time, instead of going round for ever.
         """
@@ -263,8 +264,17 @@ class Ledger:
         )
         return entry
 
-    def settle(self, source_arn: str, attempt: int) -> None:
+    def lettered(self, source_arn: str, attempt: int) -> None:
         """Note that the dead letter of a failed attempt was sent. An item at another attempt stays as it is."""
+        self._update(
+            source_arn,
+            "SET lettered = :attempt",
+            "attempt = :attempt AND #state = :failed",
+            {":attempt": attempt, ":failed": State.FAILED},
+        )
+
+    def settle(self, source_arn: str, attempt: int) -> None:
+        """Note that nothing is left to do for a failed attempt. An item at another attempt stays as it is."""
         self._update(
             source_arn,
             "REMOVE unsettled",
@@ -273,7 +283,7 @@ class Ledger:
         )
 
     def unsettled(self) -> Iterator[str]:
-        """List the items that are running, or failed without a dead letter, page by page.
+        """List the items that are running, or failed with something left to do, page by page.
 
         The index follows the table a moment later, so each is to be read before anything is made of it.
         """

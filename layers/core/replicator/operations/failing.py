@@ -77,7 +77,8 @@ class Ending:
     """What a failed attempt leaves for others to know: dead letter, event; then the item is settled.
 
     In this order, and every part may be repeated: what dies in between leaves an unsettled item, and the sweep does
-    it again. A dead letter that is sent twice does no harm.
+    it again. That the letter was sent is noted, so that an event that cannot be published for days makes no further
+    letters. One that dies right before that is noted sends a second one, which does no harm.
     """
 
     ledger: Ledger
@@ -86,8 +87,8 @@ class Ending:
     bus: Bus
     dead_letter_queue_url: str
 
-    def run(self, entry: Entry, code: ErrorCode, reason: str, now: datetime, status: str = "Failed") -> None:
-        """End an attempt that the ledger has as failed.
+    def run(self, entry: Entry, code: ErrorCode, reason: str, now: datetime, status: str = "Failed") -> bool:
+        """End an attempt that the ledger has as failed; tell whether its letter was sent only now.
 
         Parameters
         ----------
@@ -96,13 +97,17 @@ class Ending:
         status
             For the event: ``Failed`` or ``Refused``.
         """
-        self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)
+        due = entry.lettered != entry.attempt
+        if due:
+            self.send(entry.source_arn, entry.event, code, reason, now, entry.attempt)
+            self.ledger.lettered(entry.source_arn, entry.attempt)
+        self.slots.release(entry.source_arn)
         detail = ReplicationDetail(
             status=status, source_arn=entry.source_arn, hub_arn=entry.hub_arn, code=code, reason=reason
         )
         self.bus.publish(detail, now)
-        self.slots.release(entry.source_arn)
         self.ledger.settle(entry.source_arn, entry.attempt)
+        return due
 
     def send(
         self, source_arn: str, event: str | None, code: ErrorCode, reason: str, now: datetime, attempt: int

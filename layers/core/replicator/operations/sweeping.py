@@ -152,8 +152,8 @@ class Sweep:
 
     def _end(self, entry: Entry, now: datetime) -> None:
         code = ErrorCode.__members__.get(entry.code or "", ErrorCode.UNEXPECTED)
-        self.ending.run(entry, code, entry.reason or "the run failed, and its reason was not noted.", now)
-        self._done["letters"] += 1
+        reason = entry.reason or "the run failed, and its reason was not noted."
+        self._done["letters"] += self.ending.run(entry, code, reason, now)
 
     def _sweep_uploads(self, now: datetime) -> None:
         at_work: dict[str, bool | None] = {}
