@@ -40,7 +40,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.info("copied", extra={"result": answer.result.model_dump(mode="json")})
         count(copied_artifact(answer.result))
     elif answer.progress:
-        logger.info("stopped ahead of the deadline", extra={"progress": answer.progress.model_dump()})
+        why = "stopped by what may pass" if answer.progress.stopped else "stopped ahead of the deadline"
+        logger.info(why, extra={"progress": answer.progress.model_dump()})
     return answer.model_dump(mode="json", by_alias=True)
 
 

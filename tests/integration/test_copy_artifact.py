@@ -333,8 +333,7 @@ def test_parts_with_other_bytes_are_caught_before_the_object_appears(aws: World)
     """A part that was left in the upload has the right size and the wrong bytes."""
     uri = aws.put("model.tar.gz", LARGE_BODY)
     aws.faults.add(Fault(operation="CompleteMultipartUpload", status=503, code="SlowDown", times=None))
-    with pytest.raises(RetryableError):
-        aws.copy(uri)
+    assert not aws.copy(uri).done
     upload = aws.hub.list_multipart_uploads(Bucket=HUB_BUCKET)["Uploads"][0]
     aws.hub.upload_part(
         Bucket=HUB_BUCKET,

@@ -182,6 +182,23 @@ def test_no_time_to_list_is_no_progress_the_second_time(aws: World) -> None:
     assert caught.value.code == ErrorCode.NO_PROGRESS
 
 
+def test_what_is_throttled_goes_on_after_the_cursor(aws: World) -> None:
+    said: Progress | None = None
+    for _ in range(10):  # more than the tries of the state machine
+        aws.faults.clear()
+        aws.faults.add(Fault(operation="CopyObject", after=2, status=503, code="SlowDown", times=None))
+        before = said
+        said = aws.copy(URI, kind="prefix", progress=before, tuning=replace(SMALL, streams=2)).progress
+        assert said is not None
+        assert said.cursor is not None
+        assert said.stopped is not None
+        assert said.cursor.after > (before.cursor.after if before and before.cursor else "")
+    aws.faults.clear()
+    result = aws.copied(URI, kind="prefix", progress=said)
+    assert copies(aws, result) == EXPECTED
+    assert result.checksum == aws.copied(URI, kind="prefix").checksum
+
+
 def test_a_slow_object_holds_up_no_more_than_the_window(aws: World) -> None:
     """The others go on while it takes its time, until so many are finished that memory would grow."""
     window, released = 12, threading.Event()

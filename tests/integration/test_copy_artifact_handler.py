@@ -108,7 +108,14 @@ def test_without_time_it_answers_progress_and_then_says_there_was_none(aws: Worl
     assert answer == {
         "done": False,
         "result": None,
-        "progress": {"moved": 0, "total": 7, "objects": 0, "cursor": None},
+        "progress": {
+            "moved": 0,
+            "total": 7,
+            "objects": 0,
+            "cursor": None,
+            "streams": 4,
+            "stopped": None,
+        },
     }
     with pytest.raises(PermanentError) as caught:
         invoke(event(uri, progress=answer["progress"]), milliseconds=30_000)

@@ -63,17 +63,26 @@ def test_a_cursor_goes_on_where_it_was(cut: str) -> None:
             assert (cursor.after, cursor.listing) == (item.key, "digest")
             tally = Tally("p/", 3, cursor)
             assert tally.moved == tally.bytes
+            assert not tally.came_further
     assert tally.chain == CHAIN
     assert (tally.verified, tally.methods) == (
         {"CRC32", "size", "CRC64NVME"},
         {"server-side", "streamed", "already there"},
     )
-    assert not tally.wrote
+    assert tally.came_further
 
 
 def test_what_was_found_is_no_progress_and_what_arrived_is() -> None:
     tally = begun()
     tally.found(5)
-    assert (tally.moved, tally.wrote) == (5, False)
+    assert (tally.moved, tally.came_further) == (5, False)
     tally.add(0)
-    assert (tally.moved, tally.wrote) == (5, True)
+    assert (tally.moved, tally.came_further) == (5, True)
+
+
+def test_what_was_found_to_be_finished_is_progress() -> None:
+    tally = begun()
+    tally.finish(ITEMS["b"], OUTCOMES["b"])
+    assert not tally.came_further
+    tally.finish(ITEMS["a"], OUTCOMES["a"])
+    assert tally.came_further

@@ -92,6 +92,10 @@ class Progress(Strict):
     """Objects (or layers) that are finished; of a prefix, up to the cursor."""
     cursor: Cursor | None = None
     """Of a prefix: where to go on. Without it, from the beginning."""
+    streams: int | None = None
+    """Of an artifact: how many requests may be in flight from now on, where that is fewer than usual."""
+    stopped: str | None = None
+    """Why it stopped, where that was not for the time."""
 
 
 ALREADY_THERE = "already there"

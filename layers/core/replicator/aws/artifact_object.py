@@ -10,7 +10,7 @@ from replicator.aws.artifact_pool import Clock, run
 from replicator.aws.artifact_tally import Item, Tally
 from replicator.aws.artifact_transfer import Transfer
 from replicator.aws.artifact_uploads import Uploads
-from replicator.errors import PermanentError
+from replicator.errors import PermanentError, RetryableError
 from replicator.steps import CopyAnswer, CopyResult, Progress
 
 if TYPE_CHECKING:
@@ -64,13 +64,16 @@ class ObjectCopy:
         tally = Tally()
         tally.begin(item, there.size if there else 0)
         transfer = Transfer(place.source, place.hub, tuning, tally, key)
+        stopped: RetryableError | None = None
         try:
             done = run([partial(transfer.begin, item)], tuning.streams, seconds_left, tuning.margin)
         except PermanentError:
             transfer.abandon_all()
             raise
+        except RetryableError as error:
+            done, stopped = False, error
         if not done:
-            return place.unfinished(tally, found.size, before)
+            return place.unfinished(tally, found.size, before, tuning, stopped=stopped)
         outcome = tally.latest
         result = CopyResult(
             kind="artifact",

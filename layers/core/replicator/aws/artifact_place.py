@@ -10,9 +10,11 @@ from replicator.aws.artifact_facts import LONGEST_KEY, shortened
 from replicator.steps import CopyAnswer, Cursor, Progress
 
 if TYPE_CHECKING:
+    from replicator.aws.artifact_facts import Tuning
     from replicator.aws.artifact_hub import Hub
     from replicator.aws.artifact_source import Source
     from replicator.aws.artifact_tally import Tally
+    from replicator.errors import RetryableError
     from replicator.identifiers import S3Uri
     from replicator.steps import ArtifactCopy
 
@@ -41,16 +43,41 @@ class Place:
         raise refusals.key_too_long(self.wanted.uri, keys[-1], min(LONGEST_KEY, self.wanted.longest))
 
     def unfinished(
-        self, tally: Tally, total: int, before: Progress | None, cursor: Cursor | None = None
+        self,
+        tally: Tally,
+        total: int,
+        before: Progress | None,
+        tuning: Tuning,
+        cursor: Cursor | None = None,
+        stopped: RetryableError | None = None,
     ) -> CopyAnswer:
         """Say how far the copy is.
+
+        Parameters
+        ----------
+        stopped
+            What ended it, where it was not the time. What came further is called again at once, as often as
+            it does; the state machine's tries are for what did not.
 
         Raises
         ------
         PermanentError
-            This invocation came no further than the one before it.
+            This invocation came no further than the one before it, and had few streams.
         """
-        now = Progress(moved=min(tally.moved, total), total=total, objects=tally.objects, cursor=cursor)
-        if before and not tally.wrote and before.cursor == cursor:
-            raise refusals.no_progress(str(self.location), now.moved, total)
+        moved = min(tally.moved, total)
+        streams = before.streams if before else None
+        if not tally.came_further:
+            if stopped:
+                raise stopped
+            if before and tuning.streams <= tuning.few_streams:
+                raise refusals.no_progress(str(self.location), moved, total)
+            streams = tuning.few_streams
+        now = Progress(
+            moved=moved,
+            total=total,
+            objects=tally.objects,
+            cursor=cursor,
+            streams=streams,
+            stopped=str(stopped)[:500] if stopped else None,
+        )
         return CopyAnswer(done=False, progress=now)

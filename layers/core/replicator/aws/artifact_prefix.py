@@ -29,7 +29,7 @@ from replicator.aws.artifact_listing import (
 from replicator.aws.artifact_pool import Clock, Job, run
 from replicator.aws.artifact_tally import ALREADY_THERE, Item, Tally
 from replicator.aws.artifact_transfer import Transfer
-from replicator.errors import PermanentError
+from replicator.errors import PermanentError, RetryableError
 from replicator.steps import CopyAnswer, CopyResult, Progress
 
 if TYPE_CHECKING:
@@ -64,9 +64,10 @@ class PrefixCopy:
         try:
             listing = self._listed(in_time, tally.after)
         except TimeUpError:
-            return self._place.unfinished(tally, before.total if before else 0, before, cursor)
+            return self._place.unfinished(tally, before.total if before else 0, before, tuning, cursor)
         root = self._root(cursor.listing if cursor else listing.digest)
         transfer = Transfer(self._source, self._place.hub, tuning, tally, root)
+        stopped: RetryableError | None = None
         try:
             if cursor and cursor.listing != listing.digest:
                 raise self._changed()
@@ -77,6 +78,8 @@ class PrefixCopy:
                 return CopyAnswer(done=True, result=self._result(listing, root, tally))
         except TimeUpError:
             pass  # all is copied; the next invocation looks again
+        except RetryableError as error:
+            stopped = error
         except ChangedError as error:
             transfer.abandon_all()
             raise self._changed() from error
@@ -86,7 +89,8 @@ class PrefixCopy:
         except PermanentError:
             transfer.abandon_all()
             raise
-        return self._place.unfinished(tally, listing.bytes, before, tally.cursor(listing.digest))
+        now = tally.cursor(listing.digest)
+        return self._place.unfinished(tally, listing.bytes, before, tuning, now, stopped)
 
     def _listed(self, in_time: Callable[[], bool], after: str = "") -> Listing:
         """Sum up what is under the prefix now. Raises `TimeUpError` when there is no time for all of it."""

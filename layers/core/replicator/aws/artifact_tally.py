@@ -77,7 +77,8 @@ class Tally:
         self._begun: deque[Item] = deque()
         self._finished: dict[str, Outcome] = {}
         self._beyond = 0
-        self.after = start.after if start else ""
+        self._start = start.after if start else ""
+        self.after = self._start
         """The last key that is finished without a gap."""
         self.chain = bytes.fromhex(start.chain) if start else b""
         """See `replicator.steps.CopyResult.checksum`."""
@@ -89,13 +90,17 @@ class Tally:
         self.methods = set(start.methods) if start else set()
         self.latest = Outcome(None, "", "")
         """Of the last key that is finished without a gap."""
-        self.wrote = False
-        """Whether anything arrived at the destination since the start."""
+        self._wrote = False
 
     @property
     def moved(self) -> int:
         """Bytes known to be at the destination."""
         return self.bytes + self._beyond
+
+    @property
+    def came_further(self) -> bool:
+        """Whether anything arrived at the destination, or was found to be finished, since the start."""
+        return self._wrote or self.after != self._start
 
     @property
     def is_full(self) -> bool:
@@ -117,7 +122,7 @@ class Tally:
         """Count bytes that arrived."""
         with self._lock:
             self._beyond += moved
-            self.wrote = True
+            self._wrote = True
 
     def finish(self, item: Item, outcome: Outcome) -> None:
         """Note that an object is done and compared."""

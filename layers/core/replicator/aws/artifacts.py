@@ -9,6 +9,7 @@ anywhere is simply run again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from replicator.aws.artifact_calls import s3_client
@@ -59,6 +60,8 @@ def copy_artifact(
         The same call may succeed later.
     """
     tuning = tuning or Tuning()
+    if request.progress and request.progress.streams:
+        tuning = replace(tuning, streams=min(tuning.streams, request.progress.streams))
     wanted, account = _parse(request)
     client = s3_client(sessions.for_spoke(settings.copy_role_arn, account), sessions.region, tuning.streams)
     hub = Hub(client, settings.hub_account, settings.hub_bucket, settings.hub_key_arn)
