@@ -151,7 +151,8 @@ def serving() -> Iterator[World]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    with faithful_s3() as rules, mock.patch.dict("os.environ", environment):
+    short = mock.patch("replicator.aws.lean_s3.PAUSE", 0.02)
+    with faithful_s3() as rules, mock.patch.dict("os.environ", environment), short:
         thread.start()
         try:
             sessions = {account: _session(account) for account in (HUB, SPOKE, STRANGER)}

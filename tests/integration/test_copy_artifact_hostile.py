@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local.faults import Fault
+from replicator.aws.lean_s3 import LeanS3
 from replicator.errors import ErrorCode, PermanentError, RetryableError
 from tests.integration.artifact_world import HUB_BUCKET, KIB, SPOKE_BUCKET, World, emptied, serving
 
@@ -144,3 +145,30 @@ def test_deleted_between_listing_and_copying(aws: World) -> None:
 
     aws.faults.add(Fault(operation="HeadObject", path="p/a", hook=delete))
     refused(aws, f"s3://{SPOKE_BUCKET}/p/", ErrorCode.SOURCE_CHANGED, "prefix")
+
+
+@pytest.mark.parametrize("body", [b"small", BODY], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("shown", "kept"),
+    [
+        ("inf", None),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
+        ("Tue, 01 Jan 2030 00:00:00 GMT", "Tue, 01 Jan 2030 00:00:00 GMT"),
+    ],
+)
+def test_an_expiry_that_no_clock_can_show_is_left_out(
+    aws: World, monkeypatch: pytest.MonkeyPatch, body: bytes, shown: str, kept: str | None
+) -> None:
+    """S3 keeps what it is given, and some other client may have given anything."""
+    uri = aws.put("model.tar.gz", body)
+    ask = LeanS3._exchange
+
+    def show(self: Any, scheme: str, host: str, method: str, target: str, headers: Any) -> Any:
+        status, found, answer = ask(self, scheme, host, method, target, headers)
+        if method == "HEAD" and SPOKE_BUCKET in target:
+            found = {**found, "Expires": shown}
+        return status, found, answer
+
+    monkeypatch.setattr(LeanS3, "_exchange", show)
+    key = aws.copied(uri).destination.removeprefix(f"s3://{HUB_BUCKET}/")
+    assert aws.hub.head_object(Bucket=HUB_BUCKET, Key=key).get("ExpiresString") == kept

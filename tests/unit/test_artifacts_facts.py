@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -51,6 +52,21 @@ def test_the_pin_is_the_version_where_there_is_one() -> None:
 )
 def test_what_has_to_be_restored_first(answer: dict[str, str], archive: str | None) -> None:
     assert facts("k", HEAD | answer).archive == archive
+
+
+@pytest.mark.parametrize(
+    ("shown", "kept"),
+    [
+        ("Tue, 01 Jan 2030 00:00:00 GMT", datetime(2030, 1, 1, tzinfo=UTC)),
+        ("2030-01-01T02:00:00+02:00", datetime(2030, 1, 1, tzinfo=UTC)),
+        ("0", datetime(1970, 1, 1, tzinfo=UTC)),
+        *((odd, None) for odd in ("inf", "nan", "9" * 20, "1e400", "never", "")),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
+    ],
+)
+def test_a_time_that_no_clock_can_show_is_not_kept(shown: str, kept: datetime | None) -> None:
+    """S3 gives `Expires` back as it was given."""
+    assert facts("k", HEAD | {"Expires": shown}).headers.get("Expires") == kept
 
 
 def test_a_checksum_of_parts_is_none_of_the_object() -> None:

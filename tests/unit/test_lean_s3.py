@@ -130,7 +130,7 @@ def test_an_answer_reads_as_botocores() -> None:
             "ContentLength": 7,
             "ETag": '"abc"',
             "ContentType": "text/plain",
-            "Expires": datetime(2030, 1, 1, tzinfo=UTC),
+            "Expires": "Tue, 01 Jan 2030 00:00:00 GMT",
             "ChecksumCRC64NVME": "AAAAAAAAAAA=",
             "ChecksumType": "FULL_OBJECT",
             "TagCount": 2,
@@ -163,6 +163,27 @@ def test_what_is_no_plain_answer_is_asked_again_through_botocore(status: int, bo
         )
         assert s3.copy_object(**arguments)["CopyObjectResult"] == {"ETag": '"a"'}
         botocore.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"), [(503, True), (500, True), (429, True), (200, True), (301, False), (400, False)]
+)
+def test_after_a_fault_it_waits_a_moment_before_it_asks_again(status: int, waits: bool) -> None:
+    """Sixty-four streams that ask twice at once are not what a server wants that says to slow down."""
+    s3 = client()
+    arguments = {"Bucket": "hub", "Key": "k", "CopySource": {"Bucket": "spoke", "Key": "k"}}
+    s3._place("hub")
+    slept: list[float] = []
+    with (
+        mock.patch.object(LeanS3, "_exchange", return_value=(status, {}, b"<Error/>")),
+        mock.patch("replicator.aws.lean_s3.time.sleep", slept.append),
+        Stubber(s3._client) as botocore,
+    ):
+        for _ in range(20):
+            botocore.add_response("copy_object", {"CopyObjectResult": {}}, dict.fromkeys(arguments, ANY))
+            s3.copy_object(**arguments)
+    assert len(set(slept)) == (20 if waits else 0)  # no two alike
+    assert all(0 <= seconds <= 1 for seconds in slept)
 
 
 @pytest.mark.parametrize("value", ["ünï", "two\nlines"])

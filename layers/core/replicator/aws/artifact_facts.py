@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.utils import parse_timestamp
 
 from replicator.parts import GIB, MIB, S3_LIMITS, PartLimits
 
@@ -129,12 +132,23 @@ def facts(key: str, answer: Mapping[str, Any], *, direct: bool = True) -> Object
         etag=answer["ETag"].strip('"'),
         version_id=None if version in (None, "null") else version,
         checksums=checksums(answer),
-        headers={name: answer[name] for name in _KEPT if name in answer},
+        headers=_headers(answer),
         metadata=answer.get("Metadata", {}),
         tag_count=answer.get("TagCount", 0),
         direct=direct,
         archive=_archive(answer),
     )
+
+
+def _headers(answer: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: answer[name] for name in _KEPT if name in answer}
+    if "Expires" in kept:
+        # S3 keeps whatever it was given. What is no time cannot be sent again, and tells nobody anything.
+        try:
+            kept["Expires"] = parse_timestamp(kept["Expires"]).astimezone(UTC)
+        except (ValueError, OverflowError, OSError, RuntimeError):
+            del kept["Expires"]
+    return kept
 
 
 def _archive(answer: Mapping[str, Any]) -> str | None:

@@ -15,9 +15,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
+import random
 import ssl
 import threading
-from contextlib import suppress
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import cache
@@ -27,7 +28,7 @@ from xml.etree import ElementTree
 
 from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies, parse_timestamp
+from botocore.utils import get_environ_proxies
 
 from replicator.aws.lean_http import Connection, OddAnswerError
 
@@ -41,6 +42,10 @@ _NOTHING = hashlib.sha256(b"").hexdigest()
 _SAFE = "-_.~"
 _JUDGED = frozenset({403, 404, 412})
 """Answers that trying again does not change: they are errors as botocore would raise them."""
+
+
+PAUSE = 1.0
+"""Seconds at most before botocore is asked after a fault: as long as it would wait itself before a second try."""
 
 
 class _Again(Exception):
@@ -103,11 +108,13 @@ class LeanS3:
         if status in _JUDGED:
             raise ClientError(_error(status, body), name)
         if status != 200:
+            _give_way(status)
             return ask(**arguments)
         answer = _members(model.output_shape, found)
         if method == "PUT":
             result = _result(body)
             if result is None:  # an error can come after the status of success
+                _give_way(status)
                 return ask(**arguments)
             answer["CopyObjectResult"] = result
         return answer
@@ -195,6 +202,12 @@ class LeanS3:
             raise _Again from error
 
 
+def _give_way(status: int) -> None:
+    """Wait a moment after throttling or a fault, each thread another one; a redirect needs no patience."""
+    if status == 200 or status == 429 or status >= 500:
+        time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - nothing secret
+
+
 def _text(value: Any) -> str:
     """Write a value as a header. What S3 takes only with care is left to botocore, which has that care."""
     match value:
@@ -212,14 +225,14 @@ def _text(value: Any) -> str:
 
 @cache
 def _readers(shape: Any) -> dict[str, tuple[str, Callable[[str], Any]]]:
-    """Give by header the member of an answer and how to read it; but for times that nobody asks for."""
+    """Give by header the member of an answer and how to read it; but for times, which are texts or left out."""
     by_type: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "long": int}
     readers = {
         member.serialization["name"].lower(): (name, by_type[member.type_name])
         for name, member in shape.members.items()
         if member.serialization.get("location") == "header" and member.type_name in by_type
     }
-    return {**readers, "expires": ("Expires", parse_timestamp)}
+    return {**readers, "expires": ("Expires", str)}
 
 
 def _members(shape: Any, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -233,8 +246,7 @@ def _members(shape: Any, headers: Mapping[str, str]) -> dict[str, Any]:
             metadata[name[len("x-amz-meta-") :]] = value
         elif low in readers:
             member, read = readers[low]
-            with suppress(ValueError):  # of a time; botocore leaves it out as well
-                answer[member] = read(value)
+            answer[member] = read(value)
     return answer
 
 
