@@ -13,8 +13,8 @@ class Fault:
     """What goes wrong with the next requests that match.
 
     With a ``status`` the request is answered with it, and with ``body`` and ``headers``, and has no effect.
-    Otherwise it is served, but the answer's body is cut after ``truncate`` bytes, or its first byte is
-    wrong (``corrupt``), or it waits ``delay`` seconds.
+    Otherwise it is served, but its answer never comes (``silent``), or the answer's body is cut after
+    ``truncate`` bytes, or its first byte is wrong (``corrupt``). It waits ``delay`` seconds before.
     """
 
     method: str
@@ -27,6 +27,7 @@ class Fault:
     truncate: int | None = None
     corrupt: bool = False
     delay: float = 0.0
+    silent: bool = False
 
 
 class Faults:
@@ -48,9 +49,10 @@ class Faults:
         truncate: int | None = None,
         corrupt: bool = False,
         delay: float = 0.0,
+        silent: bool = False,
     ) -> Fault:
         """Let the next ``times`` requests that match go wrong."""
-        fault = Fault(method, path, status, times, body, headers or {}, truncate, corrupt, delay)
+        fault = Fault(method, path, status, times, body, headers or {}, truncate, corrupt, delay, silent)
         with self._lock:
             self._planned.append(fault)
         return fault

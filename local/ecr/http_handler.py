@@ -94,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
             Logged(self.account, self.command, self.path, status, "Authorization" in self.headers)
         )
         self._drop_body()
+        if self._fault and self._fault.silent:
+            raise ConnectionError("hung up here, as planned")
         self.send_response_only(status)
         for name, value in headers.items():
             self.send_header(name, value)
