@@ -36,6 +36,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     outcome = done.outcome
     for reason in outcome.left_behind:
         logger.warning("something that refers to the image was left behind", reason=reason)
+    if outcome.stopped:
+        logger.warning("the copy stopped for now", reason=outcome.stopped)
     logger.info(
         "image %s",
         "already there" if outcome.already_there else "copied" if outcome.done else "copied in part",

@@ -221,8 +221,11 @@ def _dns_suffix(partition: str) -> str:
 
 def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnswer:
     if not outcome.done:
-        now = Progress(moved=outcome.moved, total=outcome.total, objects=outcome.objects)
-        _check_progress(request, now)
+        if request.progress:
+            _check_progress(request, outcome)
+        now = Progress(
+            moved=outcome.moved, total=outcome.total, objects=outcome.objects, stopped=outcome.stopped
+        )
         return CopyAnswer(done=False, progress=now)
     result = CopyResult(
         kind="image",
@@ -238,12 +241,12 @@ def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnsw
     return CopyAnswer(done=True, result=result)
 
 
-def _check_progress(request: CopyRequest, now: Progress) -> None:
-    before = request.progress
-    if before and now.moved <= before.moved and now.objects <= before.objects:
+def _check_progress(request: CopyRequest, outcome: Outcome) -> None:
+    # Not by sums of what is there: every invocation looks in another order, and at less when it stops.
+    if not outcome.arrivals:
         raise PermanentError(
             ErrorCode.NO_PROGRESS,
-            f"{request.copy_.uri}: nothing more arrived in a whole invocation; {now.moved:,} of {now.total:,} bytes "
-            "are in the hub. A layer may be too large for one invocation: give the function more memory, "
-            "which brings it more network, then redrive.",
+            f"{request.copy_.uri}: nothing more arrived in a whole invocation; {outcome.moved:,} of "
+            f"{outcome.total:,} bytes were seen in the hub. A layer may be too large for one invocation: give the "
+            "function more memory, which brings it more network, then redrive.",
         )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from replicator.aws.oci_http import BUFFER_BYTES, Budget, Connections, OutOfTimeError, TransientError, attempt
 from replicator.aws.oci_registry import Place, Repository, Side
-from replicator.errors import ErrorCode, PermanentError
+from replicator.errors import ErrorCode, PermanentError, RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,6 +49,8 @@ class Tally:
     moved: int = 0
     streamed: int = 0
     objects: int = 0
+    arrivals: int = 0
+    """Blobs that were not there before. A manifest does not tell: it is put again by every invocation."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def expect(self, size: int) -> None:
@@ -56,12 +58,13 @@ class Tally:
         with self._lock:
             self.total += size
 
-    def arrived(self, size: int, streamed: int = 0) -> None:
+    def there(self, size: int, streamed: int = 0, *, new: bool = False) -> None:
         """Count a manifest or blob that is there now, and how many of its bytes travelled."""
         with self._lock:
             self.moved += size
             self.streamed += streamed
             self.objects += 1
+            self.arrivals += new
 
 
 @dataclass
@@ -75,6 +78,8 @@ class Copier:
     tally: Tally = field(default_factory=Tally)
     finished: set[str] = field(default_factory=set)
     """Digests of the blobs that are at the destination."""
+    begun: set[str] = field(default_factory=set)
+    """Digests of the blobs of which this copy opened an upload."""
 
     @classmethod
     def between(
@@ -168,8 +173,8 @@ class Copier:
             workers = [pool.submit(self._work, queue) for _ in range(min(self.streams, len(queue)))]
         errors = [error for worker in workers if (error := worker.exception())]
         self.budget.resume()
-        # When one blob fails the other workers stop, which is not what went wrong.
-        errors.sort(key=lambda error: isinstance(error, OutOfTimeError))
+        # What will never succeed comes first; that others were stopped for it is not what went wrong.
+        errors.sort(key=lambda error: (isinstance(error, OutOfTimeError), isinstance(error, RetryableError)))
         if errors:
             raise errors[0]
 
@@ -191,25 +196,28 @@ class Copier:
                     blob = queue.popleft()
                 except IndexError:
                     return
-                streamed = attempt(lambda blob=blob: self._copy_blob(blob, buffer), self.budget)  # type: ignore[misc]
+                attempt(lambda blob=blob: self._copy_blob(blob, buffer), self.budget)  # type: ignore[misc]
                 self.finished.add(blob.digest)
-                self.tally.arrived(blob.size, streamed)
+        except RetryableError:
+            raise  # the other blobs may still arrive, and what arrives stays
         except BaseException:
             self.budget.stop()
             raise
 
-    def _copy_blob(self, blob: Descriptor, buffer: memoryview) -> int:
+    def _copy_blob(self, blob: Descriptor, buffer: memoryview) -> None:
         """Copy one blob from its first byte: upload sessions of registries do not resume reliably."""
         if self.hub.has_blob(blob):
-            return 0
+            # It may be ours: an upload can succeed and its answer be lost.
+            self.tally.there(blob.size, new=blob.digest in self.begun)
+            return
         # The source first: when it fails, no upload session is left behind.
         with self.source.open_blob(blob) as incoming:
             self._check_length(incoming, blob)
             session = self.hub.begin_upload(blob)
-            if session is None:
-                return 0
-            self.hub.upload(session, blob, self._verified(incoming, blob, buffer))
-        return blob.size
+            if session is not None:
+                self.begun.add(blob.digest)
+                self.hub.upload(session, blob, self._verified(incoming, blob, buffer))
+        self.tally.there(blob.size, 0 if session is None else blob.size, new=True)
 
     def _verified(self, incoming: Incoming, blob: Descriptor, buffer: memoryview) -> Iterator[memoryview]:
         """Give a blob's bytes, the last piece only when the digest of all of them is right."""
@@ -256,13 +264,13 @@ class Copier:
                     f"the hub's registry stored the manifest of {image} under another digest than "
                     f"{manifest.digest}: it changed the bytes.",
                 )
-            self.tally.arrived(len(manifest.raw), len(manifest.raw))
+            self.tally.there(len(manifest.raw), len(manifest.raw))
             return answer
         failure = self.hub.failure(answer, f"putting the manifest of {image}")
         if isinstance(failure, PermanentError) and failure.code is ErrorCode.IMAGE_REJECTED:
             # Amazon ECR refuses to put the same image again under an immutable tag: another run was quicker.
             if self.hub.head_manifest(reference) == manifest.digest:
-                self.tally.arrived(len(manifest.raw))
+                self.tally.there(len(manifest.raw))
                 return answer
             if "BLOB_UNKNOWN" in failure.message:
                 raise TransientError(ErrorCode.SERVICE_UNAVAILABLE, failure.message)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from replicator.aws.oci_copy import STREAMS, Copier, mirror_tag
 from replicator.aws.oci_http import OutOfTimeError
 from replicator.aws.oci_referrers import Followers
+from replicator.errors import RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +32,15 @@ class Outcome:
     """What travelled in this call."""
     objects: int
     """Manifests and blobs known to be at the destination."""
+    arrivals: int
+    """Blobs that came there in this call, sent or mounted."""
     already_there: bool = False
     referrers: int = 0
     """Signatures, attestations and the like that were copied with it."""
     left_behind: tuple[str, ...] = ()
     """Why some of those were not."""
+    stopped: str | None = None
+    """Why it stopped, where that was not for the time."""
 
 
 def copy_image(
@@ -58,7 +63,7 @@ def copy_image(
         Tag or digest. A digest is what gets copied, whatever a tag says by now.
     time_left
         Seconds until it has to have stopped; it then answers ``done=False``, and called again skips every
-        blob that has arrived.
+        blob that has arrived. So it does when a request keeps failing and other blobs have arrived.
     prepare
         Called before the first write, when the image is not at the destination and its manifests can be
         mirrored: makes the repository.
@@ -70,13 +75,14 @@ def copy_image(
     Raises
     ------
     PermanentError, RetryableError
-        With the image's name and what to do about it.
+        With the image's name and what to do about it; the second only when nothing has arrived in this call.
     """
     copier = Copier.between(
         source, destination, time_left=time_left, streams=streams, backoff_seconds=backoff_seconds
     )
     followers = Followers(copier)
-    digest, done, already_there = "", False, False
+    tally = copier.tally
+    digest, done, already_there, stopped = "", False, False, None
     try:
         with suppress(OutOfTimeError):
             digest = copier.resolve(reference)
@@ -86,9 +92,13 @@ def copy_image(
                 prepare()
                 _copy(copier, followers, manifests)
             done = True
+    except RetryableError as error:
+        # Retries are few and meant for what does not get on. Blobs run out, so this does not go on for ever.
+        if not tally.arrivals:
+            raise
+        stopped = str(error)[:500]
     finally:
         copier.close()
-    tally = copier.tally
     return Outcome(
         digest,
         done,
@@ -96,9 +106,11 @@ def copy_image(
         tally.total,
         tally.streamed,
         tally.objects,
+        tally.arrivals,
         already_there,
         followers.copied,
         tuple(followers.left_behind),
+        stopped,
     )
 
 
