@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from unittest import mock
+from urllib.parse import quote_plus
 from xml.etree import ElementTree
 
 import moto.s3.models
@@ -324,6 +325,8 @@ def _telling_when(old: Any) -> Any:
             if len(page) < len(left):
                 answer.result["NextKeyMarker"] = page[-1]["Key"]
                 answer.result["NextUploadIdMarker"] = page[-1]["UploadId"]
+            if self.querystring.get("encoding-type") == ["url"]:
+                _encode_keys(answer.result)
             return serialized(answer)
 
         self.serialized = as_documented
@@ -333,3 +336,12 @@ def _telling_when(old: Any) -> Any:
             del self.serialized
 
     return list_multipart_uploads
+
+
+def _encode_keys(result: dict[str, Any]) -> None:
+    """EncodingType: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html."""
+    result["EncodingType"] = "url"
+    for upload in result["Uploads"]:
+        upload["Key"] = quote_plus(upload["Key"], safe="/")
+    if "NextKeyMarker" in result:
+        result["NextKeyMarker"] = quote_plus(result["NextKeyMarker"], safe="/")

@@ -7,11 +7,25 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.s3.models import s3_backends
 
 from local.faults import Fault
+from replicator.aws.artifact_calls import s3_client
+from replicator.aws.artifact_hub import Hub
+from replicator.aws.artifact_uploads import Uploads
 from replicator.aws.lean_s3 import LeanS3
+from replicator.aws.open_uploads import OpenUploads
 from replicator.errors import ErrorCode, PermanentError, RetryableError
-from tests.integration.artifact_world import HUB_BUCKET, KIB, SPOKE_BUCKET, World, emptied, serving
+from tests.integration.artifact_world import (
+    HUB,
+    HUB_BUCKET,
+    KIB,
+    SPOKE,
+    SPOKE_BUCKET,
+    World,
+    emptied,
+    serving,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,3 +186,32 @@ def test_an_expiry_that_no_clock_can_show_is_left_out(
     monkeypatch.setattr(LeanS3, "_exchange", show)
     key = aws.copied(uri).destination.removeprefix(f"s3://{HUB_BUCKET}/")
     assert aws.hub.head_object(Bucket=HUB_BUCKET, Key=key).get("ExpiresString") == kept
+
+
+CONTROL = "model\x01.tar.gz"
+
+
+@pytest.mark.parametrize("kind", ["object", "prefix"])
+def test_a_key_that_no_answer_of_s3_can_hold_is_refused_before_anything_is_copied(
+    aws: World, kind: str
+) -> None:
+    aws.put("p/a", b"a model")
+    uri = aws.put(f"p/{CONTROL}", BODY)
+    aws.faults.clear()
+    uri = uri if kind == "object" else f"s3://{SPOKE_BUCKET}/p/"
+    assert "model\\x01.tar.gz" in refused(aws, uri, ErrorCode.INVALID_LOCATION, kind)
+    assert not [
+        request for request in aws.faults.log if request.method in ("PUT", "POST") and request.path != "/"
+    ]
+
+
+def test_an_upload_of_such_a_key_hides_no_other(aws: World) -> None:
+    """An older release may have begun one, and the sweep looks at those of all spokes."""
+    backend = s3_backends[HUB]["aws"]
+    keys = [f"models/{SPOKE}/x/{CONTROL}", f"models/{SPOKE}/y/a b+c%2F ü"]
+    for key in keys:
+        backend.create_multipart_upload(HUB_BUCKET, key, {}, "STANDARD", [], None, "AES256", None)
+    found = list(OpenUploads(aws.own, HUB_BUCKET, HUB).list())
+    assert [upload.key for upload in found] == keys
+    hub = Hub(s3_client(aws.own, "eu-west-1", 1), HUB, HUB_BUCKET, "")
+    assert list(Uploads(hub).open("models/")) == keys

@@ -17,6 +17,7 @@ from replicator.aws.artifact_listing import (
     StrayError,
     TimeUpError,
     UnorderedError,
+    UnwritableError,
     listed,
     paired,
     read_ahead,
@@ -62,6 +63,14 @@ def test_only_what_fits_into_a_page_is_kept(count: int) -> None:
 def test_keys_that_do_not_ascend_are_no_listing_to_go_by(keys: tuple[str, ...]) -> None:
     with pytest.raises(UnorderedError):
         summed(*(entries(key) for key in keys))
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x01", "\x0b", "\x1f", "\uffff"])
+def test_a_key_that_no_answer_of_s3_can_hold_is_named(character: str) -> None:
+    with pytest.raises(UnwritableError) as caught:
+        summed(entries(f"p/a{character}b"))
+    assert str(caught.value) == f"p/a{character}b"
+    assert summed(entries("p/\t\n\r ü\x7f\U0001f600")).objects == 1
 
 
 def test_pages_stop_when_the_time_is_up() -> None:

@@ -29,6 +29,9 @@ PIN_KEY = "replicator-source-pin"
 """User metadata of a copy: version id or ETag of what it was copied from."""
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 _METADATA_BYTES = 2048
+NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that S3 takes in a key and XML 1.0 has no way to write, so that its answers cannot be read:
+https://www.w3.org/TR/xml/#charsets."""
 LONGEST_KEY = 1024
 """Bytes of a key in UTF-8: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicator.aws.artifact_facts import NOT_IN_XML
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -36,6 +38,10 @@ class TimeUpError(Exception):
 
 class UnorderedError(ValueError):
     """A listing that is not in the order of its keys."""
+
+
+class UnwritableError(ValueError):
+    """A key that the answers of S3 cannot hold."""
 
 
 class ChangedError(ValueError):
@@ -81,14 +87,15 @@ class Listing:
         ------
         UnorderedError
             The keys do not ascend, as those of a directory bucket.
+        UnwritableError
+            One cannot be copied.
         """
         found = hashlib.sha256(f"{self.bucket}\0{self.prefix}\0".encode())
         last, later = "", 0
         for page in pages:
             for entry in page:
                 key, size, _ = entry
-                if key <= last:
-                    raise UnorderedError(f"{key} comes after {last}")
+                _check(key, last)
                 last = key
                 if key > self.after:
                     if not later:
@@ -129,6 +136,13 @@ class Listing:
             yield page
         if next(marks, None):
             raise ChangedError
+
+
+def _check(key: str, last: str) -> None:
+    if key <= last:
+        raise UnorderedError(f"{key} comes after {last}")
+    if NOT_IN_XML.search(key):
+        raise UnwritableError(key)
 
 
 def _line(entry: Entry, prefix: str) -> bytes:

@@ -22,6 +22,7 @@ from replicator.aws.artifact_listing import (
     StrayError,
     TimeUpError,
     UnorderedError,
+    UnwritableError,
     paired,
     read_ahead,
     while_in_time,
@@ -99,6 +100,8 @@ class PrefixCopy:
             listing.add(while_in_time(self._source.pages(self._prefix), in_time))
         except UnorderedError as error:
             raise refusals.unordered(self._source.uri(self._prefix), str(error)) from error
+        except UnwritableError as error:
+            raise refusals.unwritable(self._source.uri(str(error))) from error
         if not listing.objects:
             raise refusals.empty(self._source.uri(self._prefix))
         return listing

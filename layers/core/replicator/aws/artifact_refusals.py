@@ -29,6 +29,15 @@ def unordered(uri: str, why: str) -> PermanentError:
     )
 
 
+def unwritable(uri: str) -> PermanentError:
+    """Say that a key has a character with which S3's answers cannot be read."""
+    return PermanentError(
+        ErrorCode.INVALID_LOCATION,
+        f"{uri!r} has a control character in its key, which no answer of S3 can hold. Give the object another "
+        f"key and register the model again.",
+    )
+
+
 def archived(uri: str, storage_class: str, account: str) -> PermanentError:
     """Say that an object has to be restored first."""
     return PermanentError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from replicator.aws.artifact_calls import S3Answer, answers
 from replicator.aws.artifact_facts import DEFAULT_ALGORITHM, Checksum, ObjectFacts, checksums
 from replicator.aws.artifact_hub import Arguments, Hub, md5, only_if_absent
+from replicator.aws.open_uploads import uploads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,23 +38,20 @@ class Uploads:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
-    def _pages(self, pages: Iterable[Any], call: str, key: str) -> Iterator[Mapping[str, Any]]:
+    def _answers[Answer](self, found: Iterable[Answer], call: str, key: str) -> Iterator[Answer]:
         try:
             with answers(f"{call} of {self._hub.uri(key)}"):
-                yield from pages
+                yield from found
         except S3Answer as answer:
             self._check_upload(answer)
             raise self._hub.refused(key, answer) from answer
 
     def open(self, prefix: str) -> dict[str, list[str]]:
         """List the uploads that are open under a prefix: ids by key, the oldest first."""
-        pages = self._hub.client.get_paginator("list_multipart_uploads").paginate(
-            Prefix=prefix, **self._hub.owned
-        )
+        uploads = uploads_of(self._hub.client, prefix, self._hub.owned)
         found: dict[str, list[str]] = {}
-        for page in self._pages(pages, "ListMultipartUploads", prefix):
-            for upload in page.get("Uploads", []):
-                found.setdefault(upload["Key"], []).append(upload["UploadId"])
+        for upload in self._answers(uploads, "ListMultipartUploads", prefix):
+            found.setdefault(upload.key, []).append(upload.id)
         return found
 
     def parts(self, upload_id: str, key: str, plan: PartPlan) -> dict[int, str] | None:
@@ -63,7 +61,7 @@ class Uploads:
         )
         found: dict[int, str] = {}
         try:
-            for page in self._pages(pages, "ListParts", key):
+            for page in self._answers(pages, "ListParts", key):
                 for part in page.get("Parts", []):
                     number = part["PartNumber"]
                     if number > plan.count or plan.part(number).size != part["Size"]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from replicator.aws import artifact_refusals as refusals
 from replicator.aws.artifact_calls import s3_client
-from replicator.aws.artifact_facts import Tuning
+from replicator.aws.artifact_facts import NOT_IN_XML, Tuning
 from replicator.aws.artifact_hub import Hub
 from replicator.aws.artifact_manifest import ManifestCopy
 from replicator.aws.artifact_object import ObjectCopy
@@ -104,6 +105,8 @@ def _location(source_arn: str, copy: ArtifactCopy) -> S3Uri:
         location = S3Uri.parse(copy.uri)
     except InvalidIdentifierError as error:
         raise PermanentError(ErrorCode.INVALID_LOCATION, f"{source_arn}: {error}") from error
+    if NOT_IN_XML.search(location.key):
+        raise refusals.unwritable(copy.uri)
     if copy.type != "prefix" and not location.basename:
         raise PermanentError(ErrorCode.INVALID_LOCATION, f"{source_arn}: {copy.uri} names no object")
     return location

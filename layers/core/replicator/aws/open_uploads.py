@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
 
 from replicator.aws.failures import translated
 from replicator.aws.sessions import client_config
 from replicator.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -30,6 +31,23 @@ class OpenUpload:
     key: str
     id: str
     initiated: datetime
+
+
+def uploads_of(client: S3Client, prefix: str, owned: Mapping[str, Any]) -> Iterator[OpenUpload]:
+    """List the uploads that are open under a prefix of a bucket, page by page.
+
+    Keys are asked for as they are in a URL: one with a control character would make an XML that nobody can
+    read, and hide all others. botocore does that by itself for objects, and not for uploads.
+    """
+    marker: dict[str, Any] = {}
+    while True:
+        page = client.list_multipart_uploads(Prefix=prefix, EncodingType="url", **marker, **owned)
+        read = unquote_plus if page.get("EncodingType") == "url" else str
+        for upload in page.get("Uploads", []):
+            yield OpenUpload(read(upload["Key"]), upload["UploadId"], upload["Initiated"])
+        if not page.get("IsTruncated"):
+            return
+        marker = {"KeyMarker": read(page["NextKeyMarker"]), "UploadIdMarker": page["NextUploadIdMarker"]}
 
 
 class OpenUploads:
@@ -49,11 +67,8 @@ class OpenUploads:
 
     def list(self) -> Iterator[OpenUpload]:
         """List them, page by page."""
-        pages = self._client.get_paginator("list_multipart_uploads").paginate(Prefix=_PREFIX, **self._owned)
         with _translated(f"listing the uploads of {self._owned['Bucket']}"):
-            for page in pages:
-                for upload in page.get("Uploads", []):
-                    yield OpenUpload(upload["Key"], upload["UploadId"], upload["Initiated"])
+            yield from uploads_of(self._client, _PREFIX, self._owned)
 
     def abort(self, upload: OpenUpload) -> None:
         """Throw one away; one that is gone already is no error."""
