@@ -155,6 +155,7 @@ def test_a_layer_that_never_comes_whole(world: World, fault: str) -> None:
         ("POST", r"/blobs/uploads/"),
         ("PUT", r"/blobs/uploads/"),
         ("PUT", r"/manifests/"),
+        ("GET", r"/referrers/"),
     ],
 )
 def test_a_token_that_expires_in_the_middle_is_renewed(

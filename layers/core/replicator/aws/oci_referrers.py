@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from replicator.aws.oci_copy import MOST_LEVELS
 from replicator.aws.oci_http import attempt
 from replicator.aws.oci_manifest import OCI_INDEX, Manifest, digest_of, read_manifest
 from replicator.errors import PermanentError
@@ -49,7 +50,9 @@ class Followers:
 
     def find(self, digest: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """Give the descriptors of what refers to an image, and cosign's tags with their digests."""
-        entries, _ = self._list(digest)
+        entries = self._list(digest)
+        if entries is None:
+            entries = self._list_by_tag(digest)
         tags: dict[str, str] = {}
         for suffix in COSIGN_SUFFIXES:
             tag = fallback_tag(digest) + suffix
@@ -63,10 +66,14 @@ class Followers:
         for tag, tagged in tags.items():
             self._try(self._copy_one, tagged, tag)
 
-    def _copy_entries(self, subject: str, entries: list[dict[str, Any]]) -> None:
+    def _copy_entries(self, subject: str, entries: list[dict[str, Any]], level: int = 1) -> None:
         done: list[dict[str, Any]] = []
         listed = True
-        for entry in entries:
+        if len(entries) > MOST_REFERRERS:
+            self.left_behind.append(
+                f"more than {MOST_REFERRERS} manifests refer to {subject}: the others stay behind"
+            )
+        for entry in entries[:MOST_REFERRERS]:
             digest = str(entry["digest"])
             if digest in self._seen:
                 continue
@@ -77,9 +84,13 @@ class Followers:
             done.append(entry)
             listed = listed and "oci-subject" in answer.headers
             # Signatures of attestations: only an API lists them at the price of one request each.
-            further, api = self._list(digest, fall_back=False)
-            if api:
-                self._copy_entries(digest, further)
+            further = self._list(digest)
+            if further and level < MOST_LEVELS:
+                self._copy_entries(digest, further, level + 1)
+            elif further:
+                self.left_behind.append(
+                    f"what refers to {digest} stays behind: it is the {level}th in a chain"
+                )
         if done and not listed:
             self._try(self._put_index, subject, done)
 
@@ -99,29 +110,35 @@ class Followers:
         self.copier.tally.expect(len(raw))
         self.copier.put(Manifest(raw, OCI_INDEX, digest_of(raw)), fallback_tag(subject))
 
-    def _list(self, digest: str, *, fall_back: bool = True) -> tuple[list[dict[str, Any]], bool]:
-        """List the referrers of a manifest, and tell whether an API did it."""
-        answer = self._sure(self._ask, digest)
-        if answer.status != 200:
-            if not fall_back:
-                return [], False
-            index = self._try(self._sure, self.copier.source.get_manifest, fallback_tag(digest))
-            return (self._try(self._entries, index.raw, index.media_type) or [] if index else []), False
-        content_type = answer.headers.get("content-type", "")
-        entries = self._try(self._entries, answer.body, content_type) or []
-        while (link := _NEXT.search(answer.headers.get("link", ""))) and len(entries) < MOST_REFERRERS:
-            target = urlsplit(urljoin(answer.url, link[1]))
-            answer = self._sure(self._ask, f"{target.path.partition('/referrers/')[2]}?{target.query}")
-            if answer.status != 200:
+    def _list(self, digest: str) -> list[dict[str, Any]] | None:
+        """List the referrers of a manifest by the API; None where there is none."""
+        entries: list[dict[str, Any]] = []
+        page = digest
+        while len(entries) <= MOST_REFERRERS:
+            try:
+                answer = self._sure(self.copier.source.referrers, page)
+            except PermanentError as error:
+                self.left_behind.append(str(error))
                 break
-            entries += self._try(self._entries, answer.body, content_type) or []
-        return entries[:MOST_REFERRERS], True
+            if answer is None and page == digest:
+                return None
+            if answer is None:
+                self.left_behind.append(
+                    f"the list of what refers to {digest} ends early: {page} is not there"
+                )
+                break
+            entries += self._try(self._entries, answer.body, answer.headers.get("content-type", "")) or []
+            link = _NEXT.search(answer.headers.get("link", ""))
+            if link is None:
+                break
+            target = urlsplit(urljoin(answer.url, link[1]))
+            page = f"{target.path.partition('/referrers/')[2]}?{target.query}"
+        return entries
 
-    def _ask(self, digest: str) -> Answer:
-        answer = self.copier.source.referrers(digest)
-        if answer.status in (408, 429) or answer.status >= 500:
-            raise self.copier.source.failure(answer, f"listing what refers to {digest}")
-        return answer
+    def _list_by_tag(self, digest: str) -> list[dict[str, Any]]:
+        """List them by the tag that stands in for the API."""
+        index = self._try(self._sure, self.copier.source.get_manifest, fallback_tag(digest))
+        return (self._try(self._entries, index.raw, index.media_type) or []) if index else []
 
     def _entries(self, raw: bytes, content_type: str) -> list[dict[str, Any]]:
         # For its checks: it refuses what is no index, and entries without a digest.

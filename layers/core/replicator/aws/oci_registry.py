@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from replicator.aws.oci_http import Connections, Incoming
 
 MOST_REDIRECTS = 5
+_NO_API = frozenset({400, 404, 405})
+"""What registries without the referrers API say; the specification has 404."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -206,9 +208,14 @@ class Repository:
             return
         raise failure
 
-    def referrers(self, digest: str) -> Answer:
-        """Ask for what refers to a manifest; 404 where the registry has no such API."""
-        return self._request("GET", f"referrers/{digest}", {"Accept": ACCEPT})
+    def referrers(self, page: str) -> Answer | None:
+        """Ask for what refers to a manifest, by its digest or where a further page is. None when it is not there."""
+        answer = self._request("GET", f"referrers/{page}", {"Accept": ACCEPT})
+        if answer.status in _NO_API:
+            return None
+        if answer.status != 200:
+            raise self.failure(answer, f"listing what refers to {self.place.image(page)}")
+        return answer
 
     def failure(self, answer: Answer, doing: str) -> TransientError | PermanentError:
         """Say what an answer that nobody hoped for means."""
