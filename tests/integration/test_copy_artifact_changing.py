@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -87,3 +89,26 @@ def test_what_is_the_copy_of_nothing_is_named_and_not_mirrored(aws: World, stray
     with pytest.raises(PermanentError, match=f"s3://{HUB_BUCKET}/{root}{stray} lies among") as caught:
         aws.copy(URI, kind="prefix")
     assert caught.value.code is ErrorCode.HUB_REFUSED
+
+
+@pytest.mark.parametrize("answer", [1, FIRST_LISTING + 1, 2 * FIRST_LISTING + 1])
+def test_a_listing_that_stalls_does_not_hold_up_the_answer(aws: World, answer: int) -> None:
+    """Whether for the sum, the copy or the last look: what is done is told in time."""
+    released = threading.Event()
+    aws.faults.add(
+        Fault(
+            operation="ListObjectsV2",
+            path=SPOKE_BUCKET,
+            after=answer,
+            hook=lambda _: (released.wait(30), None)[1],
+        )
+    )
+    ends = time.monotonic() + 8
+    said = aws.copy(
+        URI, kind="prefix", tuning=replace(SLOW, margin=1), seconds_left=lambda: ends - time.monotonic()
+    )
+    assert not said.done
+    assert time.monotonic() < ends
+    released.set()
+    aws.faults.clear()
+    assert aws.copied(URI, kind="prefix", progress=said.progress).objects == COUNT

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.steps import ArtifactCopy
-from tests.integration.artifact_world import DESTINATION, SPOKE_BUCKET, World, emptied, serving
+from tests.integration.artifact_world import DESTINATION, SMALL, SPOKE_BUCKET, World, emptied, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,3 +72,20 @@ def test_a_manifest_that_cannot_be_followed_is_refused(aws: World, body: bytes, 
         aws.copy(uri, kind="manifest", base=BASE)
     assert caught.value.code is ErrorCode.INVALID_LOCATION
     assert aws.listed() == []
+
+
+def test_a_location_beside_it_that_cannot_be_listed_in_time_is_no_end_the_first_time(aws: World) -> None:
+    uri = aws.put("manifest.csv", f"s3://{SPOKE_BUCKET}/w/one.bin\n".encode())
+    tuning = replace(SMALL, margin=50.0, streams=4)
+    answer = aws.copy(uri, kind="manifest", base=BASE, tuning=tuning, seconds_left=lambda: 40.0)
+    assert not answer.done
+    with pytest.raises(PermanentError) as caught:
+        aws.copy(
+            uri,
+            kind="manifest",
+            base=BASE,
+            tuning=tuning,
+            progress=answer.progress,
+            seconds_left=lambda: 40.0,
+        )
+    assert caught.value.code is ErrorCode.NO_PROGRESS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +22,14 @@ from replicator.aws.artifact_listing import (
     listed,
     paired,
     read_ahead,
-    while_in_time,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def plenty() -> float:
+    return 600.0
 
 
 def entries(*keys: str) -> list[Entry]:
@@ -77,8 +81,23 @@ def test_pages_stop_when_the_time_is_up() -> None:
     taken: list[int] = []
     pages = (entries(f"p/{number}") for number in range(9))
     with pytest.raises(TimeUpError):
-        taken.extend(len(page) for page in while_in_time(pages, lambda: len(taken) < 3))
+        taken.extend(len(page) for page in read_ahead(pages, lambda: 3.0 - len(taken)))
     assert taken == [1, 1, 1]
+
+
+def test_a_page_that_does_not_come_is_not_waited_for_beyond_that() -> None:
+    stalled, ends = threading.Event(), time.monotonic() + 0.3
+
+    def pages() -> Iterator[list[Entry]]:
+        yield entries("a")
+        stalled.wait(20)
+
+    taken: list[str] = []
+    with pytest.raises(TimeUpError):
+        taken.extend(page[0].key for page in read_ahead(pages(), lambda: ends - time.monotonic()))
+    assert time.monotonic() < ends + 5
+    assert taken == ["a"]
+    stalled.set()
 
 
 def test_objects_are_paired_with_what_is_in_their_place() -> None:
@@ -144,12 +163,13 @@ def test_the_next_page_is_fetched_while_one_is_read_and_no_more() -> None:
             came.release()
             yield entries(f"{number}a", f"{number}b")
 
-    reading = read_ahead(pages())
-    assert next(reading).key == "0a"
+    reading = read_ahead(pages(), plenty)
+    assert [entry.key for entry in next(reading)] == ["0a", "0b"]
     assert came.acquire(timeout=5)
     assert came.acquire(timeout=5)
     assert fetched == [0, 1]
-    assert [entry.key for entry in reading] == ["0b", *(f"{n}{x}" for n in range(1, 5) for x in "ab")]
+    later = [entry.key for page in reading for entry in page]
+    assert later == [f"{number}{name}" for number in range(1, 5) for name in "ab"]
 
 
 def test_an_error_of_a_page_comes_where_the_page_would() -> None:
@@ -157,8 +177,8 @@ def test_an_error_of_a_page_comes_where_the_page_would() -> None:
         yield entries("a")
         raise LookupError("broken")
 
-    reading = read_ahead(pages())
-    assert next(reading).key == "a"
+    reading = read_ahead(pages(), plenty)
+    assert next(reading) == entries("a")
     with pytest.raises(LookupError, match="broken"):
         next(reading)
 

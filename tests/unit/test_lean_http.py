@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ class Server:
 @contextmanager
 def talking(*answers: bytes | None) -> Iterator[tuple[Server, Connection]]:
     server = Server(*answers)
-    connection = Connection(server.host, 5, None)
+    connection = Connection(server.host, None)
     try:
         yield server, connection
     finally:
@@ -69,7 +70,7 @@ def test_a_request_is_what_it_is_to_be_and_the_connection_is_kept() -> None:
     with talking(OK, OK) as (server, connection):
         for _ in range(2):
             answer = connection.exchange(
-                "PUT", "/b/k?versionId=1", {"host": server.host, "x-amz-date": "now"}
+                "PUT", "/b/k?versionId=1", {"host": server.host, "x-amz-date": "now"}, 5
             )
             assert answer == (200, {"Content-Length": "2", "x-amz-meta-By": "Ada L."}, b"ok")
         first, *lines = server.requests[0].decode().split("\r\n")
@@ -82,8 +83,8 @@ def test_a_request_is_what_it_is_to_be_and_the_connection_is_kept() -> None:
 def test_an_answer_to_head_has_a_length_and_no_body() -> None:
     head = b"HTTP/1.1 200 OK\r\nhead: yes\r\nContent-Length: 999999\r\n\r\n"
     with talking(head, OK) as (_, connection):
-        assert connection.exchange("HEAD", "/", {})[2] == b""
-        assert connection.exchange("PUT", "/", {})[2] == b"ok"
+        assert connection.exchange("HEAD", "/", {}, 5)[2] == b""
+        assert connection.exchange("PUT", "/", {}, 5)[2] == b"ok"
 
 
 def test_chunks_are_put_together() -> None:
@@ -93,15 +94,15 @@ def test_chunks_are_put_together() -> None:
         b"5\r\n<Copy\r\n0B;name=value\r\nResult> <x>\r\n0\r\nTrailer: 1\r\n\r\n"
     )
     with talking(chunked, OK) as (server, connection):
-        assert connection.exchange("PUT", "/", {})[2] == b"<CopyResult> <x>"
-        assert connection.exchange("PUT", "/", {})[2] == b"ok"
+        assert connection.exchange("PUT", "/", {}, 5)[2] == b"<CopyResult> <x>"
+        assert connection.exchange("PUT", "/", {}, 5)[2] == b"ok"
         assert server.connections == 1
 
 
 def test_a_server_that_says_close_is_asked_on_a_new_connection() -> None:
     closing = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
     with talking(closing, OK) as (_, connection):
-        assert connection.exchange("HEAD", "/", {})[0] == 404
+        assert connection.exchange("HEAD", "/", {}, 5)[0] == 404
         assert connection._answers is None
 
 
@@ -138,16 +139,16 @@ def test_what_is_not_plain_is_left_to_others_and_the_connection_is_not_used_agai
         if answer and b"chunked" in answer:
             server.answers.insert(1, None)
         with pytest.raises((OddAnswerError, OSError)):
-            connection.exchange("PUT", "/", {})
+            connection.exchange("PUT", "/", {}, 5)
         assert connection._answers is None
 
 
 def test_a_connection_that_went_stale_is_opened_again_for_the_next_request() -> None:
     with talking(OK, None, OK) as (server, connection):
-        connection.exchange("PUT", "/", {})
+        connection.exchange("PUT", "/", {}, 5)
         with pytest.raises((OddAnswerError, OSError)):
-            connection.exchange("PUT", "/", {})
-        assert connection.exchange("PUT", "/", {})[2] == b"ok"
+            connection.exchange("PUT", "/", {}, 5)
+        assert connection.exchange("PUT", "/", {}, 5)[2] == b"ok"
         assert server.connections == 2
 
 
@@ -155,7 +156,7 @@ def test_a_connection_that_went_stale_is_opened_again_for_the_next_request() -> 
 def test_no_header_is_smuggled_in(headers: dict[str, str]) -> None:
     with talking(OK) as (server, connection):
         with pytest.raises(OddAnswerError):
-            connection.exchange("PUT", "/", headers)
+            connection.exchange("PUT", "/", headers, 5)
         assert server.requests == []
 
 
@@ -164,4 +165,28 @@ def test_headers_that_break_off_are_no_answer_to_head(end: bytes) -> None:
     """It would look like an object without a checksum."""
     cut = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + end
     with talking(cut) as (_, connection), pytest.raises(OddAnswerError):
-        connection.exchange("HEAD", "/", {})
+        connection.exchange("HEAD", "/", {}, 5)
+
+
+def test_a_server_that_says_nothing_is_waited_for_as_long_as_the_request_is_worth() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection = Connection(f"127.0.0.1:{silent.getsockname()[1]}", None)
+        for timeout in (0.1, 0.3):
+            started = time.monotonic()
+            with pytest.raises(TimeoutError):
+                connection.exchange("HEAD", "/", {}, timeout)
+            assert timeout <= time.monotonic() - started < timeout + 4
+
+
+def test_to_connect_is_not_waited_for_as_long_as_for_an_answer() -> None:
+    asked: list[float] = []
+
+    def connect(_: object, timeout: float, *__: object) -> socket.socket:
+        asked.append(timeout)
+        raise TimeoutError
+
+    connection = Connection("127.0.0.1:1", None)
+    connection._connection._create_connection = connect  # type: ignore[attr-defined]
+    with pytest.raises(TimeoutError):
+        connection.exchange("PUT", "/", {}, 300)
+    assert asked == [5]

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from replicator.aws.artifact_calls import s3_client
-from replicator.aws.lean_s3 import LeanS3
+from replicator.aws.lean_s3 import QUICK, SLOW, LeanS3
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def sent_by(client: Any, method: str, **arguments: Any) -> Sent:
     """Give what goes over the wire."""
     sent: list[Sent] = []
 
-    def exchange(*request: Any) -> tuple[int, Mapping[str, str], bytes]:
+    def exchange(*request: Any, **_: Any) -> tuple[int, Mapping[str, str], bytes]:
         sent.append(request)
         return 200, {}, b"<CopyObjectResult/>"
 
@@ -190,7 +190,7 @@ def test_after_a_fault_it_waits_a_moment_before_it_asks_again(status: int, waits
 def test_a_value_that_wants_care_is_left_to_botocore(value: str) -> None:
     s3 = client()
     s3._place("spoke")
-    with mock.patch.object(LeanS3, "_exchange") as exchange, Stubber(s3._client) as botocore:
+    with mock.patch.object(LeanS3, "_exchange") as exchange, Stubber(s3._quick) as botocore:
         botocore.add_response("head_object", {})
         s3.head_object(Bucket="spoke", Key="k", IfMatch=value)
     exchange.assert_not_called()
@@ -204,3 +204,42 @@ def test_a_refusal_is_the_error_that_botocore_raises() -> None:
     ):
         client().copy_object(Bucket="hub", Key="k", CopySource={"Bucket": "s", "Key": "k"})
     assert caught.value.response["Error"]["Code"] == "PreconditionFailed"
+
+
+def test_what_describes_and_lists_is_not_waited_for_as_long_as_a_copy() -> None:
+    s3 = client()
+
+    def seconds(call: Any) -> int:
+        return int(call.__self__.meta.config.read_timeout)
+
+    quick = (
+        s3.list_objects_v2,
+        s3.get_paginator,
+        s3.list_multipart_uploads,
+        s3.head_bucket,
+        s3.get_object_tagging,
+    )
+    assert {seconds(call) for call in quick} == {QUICK}
+    slow = (s3.upload_part_copy, s3.complete_multipart_upload, s3.put_object, s3.get_object)
+    assert {seconds(call) for call in slow} == {SLOW}
+    waited: list[float] = []
+
+    def exchange(_: object, method: str, target: str, headers: object, timeout: float) -> Any:
+        waited.append(timeout)
+        return 200, {}, b"<CopyObjectResult/>"
+
+    with mock.patch("replicator.aws.lean_http.Connection.exchange", exchange):
+        s3.head_object(Bucket="spoke", Key="k")
+        s3.copy_object(Bucket="hub", Key="k", CopySource={"Bucket": "spoke", "Key": "k"})
+    assert waited == [QUICK, SLOW]
+
+
+def test_a_stalled_head_is_asked_again_with_the_short_patience() -> None:
+    s3 = client()
+    s3._place("spoke")
+    with (
+        mock.patch("replicator.aws.lean_http.Connection.exchange", side_effect=TimeoutError),
+        Stubber(s3._quick) as botocore,
+    ):
+        botocore.add_response("head_object", {"ETag": "e"})
+        assert s3.head_object(Bucket="spoke", Key="k")["ETag"] == "e"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -13,7 +14,7 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
-from replicator.aws.lean_s3 import LeanS3
+from replicator.aws.lean_s3 import QUICK, SLOW, LeanS3
 from replicator.aws.sessions import client_config
 from replicator.errors import DENIED_CODES, ErrorCode, PermanentError, RetryableError, retryable
 
@@ -100,12 +101,13 @@ def s3_client(session: boto3.Session, region: str, streams: int, **more: Any) ->
     """Make a client that ``streams`` threads share.
 
     botocore's 10 connections and 60 seconds would starve them: copying a large part takes S3 longer than
-    that before it says anything but white space. Checksums are asked for where they are wanted: left to
+    that before it says anything but white space. What only describes or lists, and is asked while nothing else
+    goes on, is asked again much sooner when S3 stalls. Checksums are asked for where they are wanted: left to
     itself botocore adds a CRC32 of each request, which an upload with another algorithm refuses.
     """
     config = client_config(
         max_pool_connections=streams + 4,
-        read_timeout=300,
+        read_timeout=SLOW,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         # What we send is ours; to check its types again costs a tenth of every call.
@@ -116,4 +118,5 @@ def s3_client(session: boto3.Session, region: str, streams: int, **more: Any) ->
     parsers = session._session.get_component("response_parser_factory")
     parsers.set_parser_defaults(timestamp_parser=str)
     client = session.client("s3", region_name=region, config=config)
-    return cast("S3Client", LeanS3(client, session, timeout=300))
+    quick = session.client("s3", region_name=region, config=config.merge(Config(read_timeout=QUICK)))
+    return cast("S3Client", LeanS3(client, quick, session))

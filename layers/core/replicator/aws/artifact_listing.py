@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -156,14 +156,6 @@ def _pages_of(size: int, pages: Iterable[list[Entry]]) -> Iterator[list[Entry]]:
         yield page
 
 
-def while_in_time(pages: Iterable[list[Entry]], in_time: Callable[[], bool]) -> Iterator[list[Entry]]:
-    """Give the pages. Raises `TimeUpError` when the time is up before the last of them."""
-    for page in pages:
-        if not in_time():
-            raise TimeUpError
-        yield page
-
-
 def paired(
     entries: Iterable[Entry], prefix: str, copies: Iterable[Entry], root: str
 ) -> Iterator[tuple[Entry, int | None]]:
@@ -193,13 +185,35 @@ def paired(
         raise StrayError(copy.key)
 
 
-def read_ahead(pages: Iterator[list[Entry]]) -> Iterator[Entry]:
-    """Give the entries one by one, and fetch the next page while they are taken."""
+def read_ahead(pages: Iterator[list[Entry]], patience: Callable[[], float]) -> Iterator[list[Entry]]:
+    """Give the pages, and fetch the next one while one is taken.
+
+    Parameters
+    ----------
+    patience
+        Seconds for which a page is waited for, from now. A server that stalls then holds up nobody but the
+        thread that asks it.
+
+    Raises
+    ------
+    TimeUpError
+        A page did not come in time.
+    """
     fetching = ThreadPoolExecutor(1, thread_name_prefix="list")
     try:
         following = fetching.submit(next, pages, None)
-        while (page := following.result()) is not None:
+        while (page := _within(following, patience)) is not None:
             following = fetching.submit(next, pages, None)
-            yield from page
+            yield page
     finally:
-        fetching.shutdown(wait=False)
+        fetching.shutdown(wait=False, cancel_futures=True)
+
+
+def _within(page: Future[list[Entry] | None], patience: Callable[[], float]) -> list[Entry] | None:
+    try:
+        found = page.result(max(0.0, patience()))
+    except TimeoutError as error:
+        raise TimeUpError from error
+    if found is not None and patience() <= 0:
+        raise TimeUpError
+    return found

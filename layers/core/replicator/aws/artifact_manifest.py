@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from replicator.aws import artifact_refusals as refusals
 from replicator.aws.artifact_facts import Tuning, fingerprint
+from replicator.aws.artifact_listing import TimeUpError
 from replicator.aws.artifact_object import ObjectCopy
 from replicator.aws.artifact_prefix import PrefixCopy
+from replicator.aws.artifact_tally import Tally
 from replicator.manifests import ForeignLocationError, rewrite_manifest
 from replicator.steps import CopyAnswer, CopyResult, Progress
 
@@ -41,7 +43,10 @@ class ManifestCopy:
                 place.wanted.uri, f"a manifest of {found.size} bytes, over {LARGEST_MANIFEST}"
             )
         body = b"".join(place.source.read(found, None, direct=found.direct))
-        text, moved = self._rewritten(body)
+        try:
+            text, moved = self._rewritten(body, lambda: seconds_left() - tuning.margin)
+        except TimeUpError:
+            return place.unfinished(Tally(), found.size, before, tuning)
         if text == body:
             return self._object.copy(before, seconds_left, tuning)
         mark = fingerprint(place.location.bucket, place.location.key, found.pin, moved)
@@ -60,7 +65,7 @@ class ManifestCopy:
         )
         return CopyAnswer(done=True, result=result)
 
-    def _rewritten(self, body: bytes) -> tuple[bytes, str]:
+    def _rewritten(self, body: bytes, patience: Clock) -> tuple[bytes, str]:
         """Give the manifest as it is to be in the hub, and where what it lists is there."""
         uri = self._place.wanted.uri
         try:
@@ -69,8 +74,10 @@ class ManifestCopy:
                 return body, ""
             if self._base is None:
                 raise ForeignLocationError("a location, and there is none beside it")
-            kind = PrefixCopy if self._base.wanted.type == "prefix" else ObjectCopy
-            moved = self._base.hub.uri(kind(self._base).destination)
+            if self._base.wanted.type == "prefix":
+                moved = self._base.hub.uri(PrefixCopy(self._base).destination(patience))
+            else:
+                moved = self._base.hub.uri(ObjectCopy(self._base).destination)
             return rewrite_manifest(text, str(self._base.location), moved).encode(), moved
         except UnicodeDecodeError as error:
             raise refusals.unreadable_manifest(uri, f"it is not UTF-8 text ({error})") from error

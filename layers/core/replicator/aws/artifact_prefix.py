@@ -11,6 +11,7 @@ once more.
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from replicator.aws import artifact_refusals as refusals
@@ -25,7 +26,6 @@ from replicator.aws.artifact_listing import (
     UnwritableError,
     paired,
     read_ahead,
-    while_in_time,
 )
 from replicator.aws.artifact_pool import Clock, Job, run
 from replicator.aws.artifact_tally import ALREADY_THERE, Item, Tally
@@ -34,7 +34,7 @@ from replicator.errors import PermanentError, RetryableError
 from replicator.steps import CopyAnswer, CopyResult, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from replicator.aws.artifact_place import Place
 
@@ -49,21 +49,20 @@ class PrefixCopy:
         # SageMaker wants the slash; without it a sibling of the same beginning would come along.
         self._prefix = key if not key or key.endswith("/") else f"{key}/"
 
-    @property
-    def destination(self) -> str:
-        """Key prefix of the copies. The source is listed for it."""
-        return self._root(self._listed(lambda: True).digest)
+    def destination(self, patience: Clock) -> str:
+        """Give the key prefix of the copies. The source is listed for it, in so many seconds."""
+        return self._root(self._listed(patience).digest)
 
     def copy(self, before: Progress | None, seconds_left: Clock, tuning: Tuning) -> CopyAnswer:
         """Copy all objects, or as many as there is time for."""
         cursor = before.cursor if before else None
         tally = Tally(self._prefix, tuning.window, cursor)
 
-        def in_time() -> bool:
-            return seconds_left() > tuning.margin
+        def patience() -> float:
+            return seconds_left() - tuning.margin
 
         try:
-            listing = self._listed(in_time, tally.after)
+            listing = self._listed(patience, tally.after)
         except TimeUpError:
             return self._place.unfinished(tally, before.total if before else 0, before, tuning, cursor)
         root = self._root(cursor.listing if cursor else listing.digest)
@@ -73,12 +72,12 @@ class PrefixCopy:
             if cursor and cursor.listing != listing.digest:
                 raise self._changed()
             self._check_room(listing, root)
-            jobs = self._jobs(listing, root, tally, transfer)
+            jobs = self._jobs(listing, root, tally, transfer, patience)
             if run(jobs, tuning.streams, seconds_left, tuning.margin):
-                self._check_again(listing, tally, cursor.after if cursor else "", in_time)
+                self._check_again(listing, tally, cursor.after if cursor else "", patience)
                 return CopyAnswer(done=True, result=self._result(listing, root, tally))
         except TimeUpError:
-            pass  # all is copied; the next invocation looks again
+            pass  # where it is the last look: all is copied, and the next invocation looks again
         except RetryableError as error:
             stopped = error
         except ChangedError as error:
@@ -93,11 +92,11 @@ class PrefixCopy:
         now = tally.cursor(listing.digest)
         return self._place.unfinished(tally, listing.bytes, before, tuning, now, stopped)
 
-    def _listed(self, in_time: Callable[[], bool], after: str = "") -> Listing:
+    def _listed(self, patience: Clock, after: str = "") -> Listing:
         """Sum up what is under the prefix now. Raises `TimeUpError` when there is no time for all of it."""
         listing = Listing(self._source.bucket, self._prefix, after)
         try:
-            listing.add(while_in_time(self._source.pages(self._prefix), in_time))
+            listing.add(read_ahead(self._source.pages(self._prefix), patience))
         except UnorderedError as error:
             raise refusals.unordered(self._source.uri(self._prefix), str(error)) from error
         except UnwritableError as error:
@@ -114,31 +113,33 @@ class PrefixCopy:
         if len(key.encode()) > LONGEST_KEY:
             raise refusals.key_too_long(self._source.uri(listing.longest), key, LONGEST_KEY)
 
-    def _jobs(self, listing: Listing, root: str, tally: Tally, transfer: Transfer) -> Iterator[Job | None]:
+    def _jobs(
+        self, listing: Listing, root: str, tally: Tally, transfer: Transfer, patience: Clock
+    ) -> Iterator[Job | None]:
         """Give the beginning of each object that is not finished; None while the window is full."""
         after = tally.after
-        entries = self._entries(listing, after)
-        copies = self._place.hub.pages(root, root + after.removeprefix(self._prefix) if after else "")
-        for entry, there in paired(entries, self._prefix, read_ahead(copies), root):
+        entries = self._entries(listing, after, patience)
+        pages = self._place.hub.pages(root, root + after.removeprefix(self._prefix) if after else "")
+        copies = chain.from_iterable(read_ahead(pages, patience))
+        for entry, there in paired(entries, self._prefix, copies, root):
             while tally.is_full:
                 yield None
             item = Item(*entry, root + entry.key.removeprefix(self._prefix), there is not None)
             tally.begin(item, entry.size if there == entry.size else 0)
             yield partial(transfer.begin, item)
 
-    def _entries(self, listing: Listing, after: str) -> Iterable[Entry]:
+    def _entries(self, listing: Listing, after: str, patience: Clock) -> Iterable[Entry]:
         if listing.entries is None:
-            return read_ahead(listing.again(self._source.pages(self._prefix, after)))
+            pages = listing.again(self._source.pages(self._prefix, after))
+            return chain.from_iterable(read_ahead(pages, patience))
         return (entry for entry in listing.entries if entry.key > after)
 
-    def _check_again(
-        self, listing: Listing, tally: Tally, began_after: str, in_time: Callable[[], bool]
-    ) -> None:
+    def _check_again(self, listing: Listing, tally: Tally, began_after: str, patience: Clock) -> None:
         """Look once more, at the end, whether the source is what it was."""
         if (tally.objects, tally.bytes) != (listing.objects, listing.bytes):
             raise self._changed()
         # With nothing finished in this invocation, the listing at its beginning was the last look.
-        if tally.after != began_after and self._listed(in_time).digest != listing.digest:
+        if tally.after != began_after and self._listed(patience).digest != listing.digest:
             raise self._changed()
 
     def _changed(self) -> PermanentError:

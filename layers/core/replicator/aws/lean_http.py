@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import BufferedReader
 
+CONNECT_TIMEOUT = 5.0
+"""Seconds to connect in, TLS included: botocore's clients have as many."""
 _LONGEST_LINE = 65_536
 _MOST_HEADERS = 200
 _STATUS = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?")
@@ -37,18 +39,23 @@ class Connection:
         For TLS; None is without.
     """
 
-    def __init__(self, host: str, timeout: float, context: ssl.SSLContext | None) -> None:
+    def __init__(self, host: str, context: ssl.SSLContext | None) -> None:
         self._connection = (
-            http.client.HTTPSConnection(host, timeout=timeout, context=context)
+            http.client.HTTPSConnection(host, timeout=CONNECT_TIMEOUT, context=context)
             if context
-            else http.client.HTTPConnection(host, timeout=timeout)
+            else http.client.HTTPConnection(host, timeout=CONNECT_TIMEOUT)
         )
         self._answers: BufferedReader | None = None
 
     def exchange(
-        self, method: str, target: str, headers: Mapping[str, str]
+        self, method: str, target: str, headers: Mapping[str, str], timeout: float
     ) -> tuple[int, dict[str, str], bytes]:
         """Send a request and read its answer: status, headers as they are spelled, body.
+
+        Parameters
+        ----------
+        timeout
+            Seconds in which the server has to say something.
 
         Raises
         ------
@@ -62,6 +69,7 @@ class Connection:
             if self._answers is None:
                 self._connection.connect()
                 self._answers = self._connection.sock.makefile("rb")
+            self._connection.sock.settimeout(timeout)
             self._connection.sock.sendall(request.encode("latin-1"))
             return self._answer(self._answers, method == "HEAD")
         except BaseException:

@@ -44,6 +44,12 @@ _JUDGED = frozenset({403, 404, 412})
 """Answers that trying again does not change: they are errors as botocore would raise them."""
 
 
+QUICK, SLOW = 20, 300
+"""Seconds for which an answer is waited for: to what S3 can tell at once, and to what it has to copy first."""
+_QUICK_CALLS = frozenset(
+    {"get_object_tagging", "get_paginator", "head_bucket", "list_multipart_uploads", "list_objects_v2"}
+)
+
 PAUSE = 1.0
 """Seconds at most before botocore is asked after a fault: as long as it would wait itself before a second try."""
 
@@ -67,30 +73,32 @@ class LeanS3:
     Parameters
     ----------
     client
-        For the model, the endpoint, and everything else.
+        For the model, the endpoint, and everything else; it waits for an answer for ``SLOW`` seconds.
+    quick
+        The same but for ``QUICK`` seconds, for what describes and lists.
     session
-        With the credentials of the client, which must outlive the copy.
+        With the credentials of the clients, which must outlive the copy.
     """
 
-    def __init__(self, client: S3Client, session: boto3.Session, timeout: float) -> None:
+    def __init__(self, client: S3Client, quick: S3Client, session: boto3.Session) -> None:
         self._client = client
+        self._quick = quick
         credentials = session.get_credentials()
         self._credentials = credentials.get_frozen_credentials() if credentials else None
         self._region = client.meta.region_name
         config: Any = client.meta.config
         self._agent = f"{config.user_agent} {config.user_agent_extra}"
-        self._timeout = timeout
         self._threads = threading.local()
         client.meta.events.register("before-sign.s3.HeadObject", self._tell_where)
         self._keys: dict[str, bytes] = {}
         self._places: dict[str, tuple[str, str, str] | None] = {}
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
+        return getattr(self._quick if name in _QUICK_CALLS else self._client, name)
 
     def head_object(self, **arguments: Any) -> Any:
         """Do what the method of this name of a client does."""
-        return self._call("HeadObject", "HEAD", self._client.head_object, arguments)
+        return self._call("HeadObject", "HEAD", self._quick.head_object, arguments)
 
     def copy_object(self, **arguments: Any) -> Any:
         """Do what the method of this name of a client does."""
@@ -195,9 +203,9 @@ class LeanS3:
         connection = kept.get(host)
         if connection is None:
             context = _tls() if scheme == "https" else None
-            connection = kept[host] = Connection(host, self._timeout, context)
+            connection = kept[host] = Connection(host, context)
         try:
-            return connection.exchange(method, target, headers)
+            return connection.exchange(method, target, headers, QUICK if method == "HEAD" else SLOW)
         except (OSError, OddAnswerError) as error:
             raise _Again from error
 
