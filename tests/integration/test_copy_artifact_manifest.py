@@ -51,6 +51,17 @@ def test_a_manifest_of_names_is_copied_to_the_letter(aws: World) -> None:
     assert aws.bytes_at(result.destination) == b"one.bin,3\nd/two.bin,3\n"
 
 
+@pytest.mark.parametrize("below", ["w", "my w/", "w,1/"])
+def test_a_base_may_lack_its_slash_or_have_a_space_or_a_comma(aws: World, below: str) -> None:
+    base = BASE.model_copy(update={"uri": f"s3://{SPOKE_BUCKET}/{below}"})
+    key = f"{below.rstrip('/')}/one.bin"
+    aws.put(key, b"one")
+    uri = aws.put("manifest.csv", f"s3://{SPOKE_BUCKET}/{key},3\n".encode())
+    result = aws.copied(uri, kind="manifest", base=base)
+    prefix = aws.copied(base.uri, kind="prefix").destination
+    assert (aws.bytes_at(result.destination).decode(), result.base) == (f"{prefix}one.bin,3\n", prefix)
+
+
 def test_another_manifest_or_other_contents_never_write_over_a_copy(aws: World) -> None:
     text = f"s3://{SPOKE_BUCKET}/w/one.bin\n".encode()
     first = aws.copied(aws.put("manifest.csv", text), kind="manifest", base=BASE)

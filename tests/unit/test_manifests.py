@@ -44,6 +44,16 @@ def test_a_location_elsewhere_is_refused_by_name(text: str) -> None:
         rewrite_manifest(text, BASE, MOVED)
 
 
+@pytest.mark.parametrize("base", ["s3://b/my w/", "s3://b/w,1/", "s3://b/a;b'c/", "s3://b/w.*/"])
+def test_a_base_may_have_what_ends_other_locations(base: str) -> None:
+    text = f"{base}x.bin,3\n{base}d/y z.bin\n"
+    assert rewrite_manifest(text, base, MOVED) == f"{MOVED}x.bin,3\n{MOVED}d/y z.bin\n"
+    with pytest.raises(ForeignLocationError):
+        rewrite_manifest(text + base.replace("b/", "c/"), base, MOVED)
+    with pytest.raises(ForeignLocationError):
+        rewrite_manifest("s3://b/wxx/x.bin", base, MOVED)
+
+
 def test_an_object_moves_as_a_whole_and_its_namesakes_do_not() -> None:
     assert rewrite_manifest("s3://b/m.bin", "s3://b/m.bin", "s3://h/m.bin") == "s3://h/m.bin"
     with pytest.raises(ForeignLocationError):

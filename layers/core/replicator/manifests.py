@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from replicator.steps import ArtifactCopy, CopyResult, ImageCopy
 
 # A location ends where a cell, a line or a quotation does.
-_LOCATION = re.compile(r"s3://[^\s,;\"']+")
+_IN_LOCATION = r"[^\s,;\"']"
 
 
 class ForeignLocationError(ValueError):
@@ -54,12 +54,14 @@ def rewrite_manifest(text: str, base: str, moved: str) -> str:
         The manifest.
     base, moved
         Where the data source is, and where it is in the hub. Both end with a slash when they are prefixes.
+        The base may itself have what ends other locations, a space or a comma.
     """
+    below = "" if base.endswith("/") else rf"(?!{_IN_LOCATION})"
+    locations = re.compile(rf"{re.escape(base)}{below}|s3://{_IN_LOCATION}+")
 
     def move(found: re.Match[str]) -> str:
-        location = found[0]
-        if location == base or (base.endswith("/") and location.startswith(base)):
-            return moved + location.removeprefix(base)
-        raise ForeignLocationError(location)
+        if found[0] == base:
+            return moved
+        raise ForeignLocationError(found[0])
 
-    return _LOCATION.sub(move, text)
+    return locations.sub(move, text)

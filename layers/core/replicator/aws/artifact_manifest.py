@@ -74,11 +74,13 @@ class ManifestCopy:
                 return body, ""
             if self._base is None:
                 raise ForeignLocationError("a location, and there is none beside it")
+            base = str(self._base.location)
             if self._base.wanted.type == "prefix":
+                base = base if base.endswith("/") else f"{base}/"
                 moved = self._base.hub.uri(PrefixCopy(self._base).destination(patience))
             else:
                 moved = self._base.hub.uri(ObjectCopy(self._base).destination)
-            return rewrite_manifest(text, str(self._base.location), moved).encode(), moved
+            return rewrite_manifest(text, base, moved).encode(), moved
         except UnicodeDecodeError as error:
             raise refusals.unreadable_manifest(uri, f"it is not UTF-8 text ({error})") from error
         except ForeignLocationError as error:
