@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,15 @@ import pytest
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.steps import ArtifactCopy
-from tests.integration.artifact_world import DESTINATION, SMALL, SPOKE_BUCKET, World, emptied, serving
+from tests.integration.artifact_world import (
+    DESTINATION,
+    HUB_BUCKET,
+    SMALL,
+    SPOKE_BUCKET,
+    World,
+    emptied,
+    serving,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +50,13 @@ def test_what_a_manifest_lists_is_where_the_mirrored_prefix_is(aws: World) -> No
     assert rewritten == f"{prefix}one.bin,3\n{prefix}d/two.bin,3\n"
     assert [aws.bytes_at(line.partition(",")[0]) for line in rewritten.splitlines()] == [b"one", b"two"]
     assert (result.method, result.destination.rpartition("/")[2]) == ("rewritten", "manifest.csv")
+    (written,) = (
+        request
+        for request in aws.faults.log
+        if request.operation == "PutObject" and request.path.startswith(f"/{HUB_BUCKET}/")
+    )
+    md5 = hashlib.md5(rewritten.encode()).digest()  # noqa: S324 - as S3 wants it
+    assert written.headers["content-md5"] == base64.b64encode(md5).decode()
     assert result.base == prefix
     assert aws.copied(uri, kind="manifest", base=BASE) == result
 

@@ -142,11 +142,16 @@ class Hub:
         return checksums(answer)
 
     def write(self, source: ObjectFacts, body: bytes, key: str) -> None:
-        """Write an object that was rewritten, described as its source was."""
+        """Write an object that was rewritten, described as its source was; S3 refuses other bytes."""
         try:
             with answers(f"PutObject to {self.uri(key)}"):
                 self.client.put_object(
-                    Key=key, Body=body, **self.owned, **self.described(source, []), **self.encrypted
+                    Key=key,
+                    Body=body,
+                    ContentMD5=md5(body),
+                    **self.owned,
+                    **self.described(source, []),
+                    **self.encrypted,
                 )
         except S3Answer as answer:
             raise self.refused(key, answer) from answer
@@ -189,6 +194,6 @@ def only_if_absent(overwrite: bool) -> Arguments:
     return {} if overwrite else {"IfNoneMatch": "*"}
 
 
-def md5(body: bytearray) -> str:
+def md5(body: bytes | bytearray) -> str:
     """Give the Content-MD5 of a body: S3 refuses other bytes."""
     return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()

@@ -59,7 +59,7 @@ class ManifestCopy:
             bytes=len(text),
             pin=found.pin,
             checksum=f"SHA-256:{hashlib.sha256(text).hexdigest()}",
-            verified="written by the replicator",
+            verified="MD5 of what was written",
             method="rewritten",
             base=moved,
         )
