@@ -207,7 +207,9 @@ class Wire:
         ):
             yield
 
-    def _exchange(self, original: Any, connection: Any, method: str, target: str, headers: Any) -> Any:
+    def _exchange(
+        self, original: Any, connection: Any, method: str, target: str, headers: Any, timeout: float
+    ) -> Any:
         """Strike a request of `replicator.aws.lean_http`, which asks and reads the answer in one call."""
         line = connection._connection
         if "_wire_owner" not in line.__dict__:
@@ -219,7 +221,7 @@ class Wire:
             if pending.answer is not None:
                 found = _answer(line, pending)
                 return found.status, dict(found.getheaders()), found.read()
-            answer = original(connection, method, target, headers)
+            answer = original(connection, method, target, headers, timeout)
         finally:
             self._landed(pending)
         self._after(connection, pending)
