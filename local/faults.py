@@ -73,8 +73,9 @@ class Fault:
         The method, and a regular expression that is searched in ``path?query``. None matches all.
     operation
         As `LoggedRequest.operation` names it.
-    status, code
-        The answer: an error in the XML of S3. Status 200 is possible, as S3 answers a copy that fails late.
+    status, code, details
+        The answer: an error in the XML of S3, with what stands beside its code. Status 200 is possible, as S3
+        answers a copy that fails late.
     times
         How many requests fail; the others pass. None for all.
     after
@@ -89,6 +90,7 @@ class Fault:
     operation: str | None = None
     status: int = 500
     code: str = "InternalError"
+    details: str = "<Message>A fault of the test.</Message>"
     times: int | None = 1
     after: int = 0
     hook: Callable[[LoggedRequest], None] | None = None
@@ -171,7 +173,7 @@ def _error(environ: dict[str, Any], start_response: Any, fault: Fault) -> Iterat
         environ["wsgi.input"].read(left)  # an answer before the end of the request breaks the connection
     body = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{fault.code}</Code>'
-        f"<Message>A fault of the test.</Message><RequestId>0</RequestId></Error>"
+        f"{fault.details}<RequestId>0</RequestId></Error>"
     ).encode()
     if environ["REQUEST_METHOD"] == "HEAD":
         body = b""

@@ -19,6 +19,7 @@ from replicator.errors import ErrorCode, PermanentError, RetryableError
 from tests.integration.artifact_world import (
     HUB,
     HUB_BUCKET,
+    KEY_ARN,
     KIB,
     SPOKE,
     SPOKE_BUCKET,
@@ -215,3 +216,48 @@ def test_an_upload_of_such_a_key_hides_no_other(aws: World) -> None:
     assert [upload.key for upload in found] == keys
     hub = Hub(s3_client(aws.own, "eu-west-1", 1), HUB, HUB_BUCKET, "")
     assert list(Uploads(hub).open("models/")) == keys
+
+
+def test_head_answered_400_names_what_it_may_be(aws: World) -> None:
+    """As for an object under SSE-C; the answer to HEAD has no body that would tell."""
+    uri = aws.put("model.tar.gz", b"small")
+    aws.faults.add(
+        Fault(operation="HeadObject", path=SPOKE_BUCKET, status=400, code="BadRequest", times=None)
+    )
+    message = refused(aws, uri, ErrorCode.SOURCE_ACCESS_DENIED)
+    assert "SSE-C" in message
+    assert uri in message
+
+
+@pytest.mark.parametrize("body", [b"small", BODY], ids=["small", "large"])
+@pytest.mark.parametrize("code", ["ExpiredToken", "RequestTimeTooSkewed"])
+def test_credentials_and_clocks_are_others_the_next_time(aws: World, code: str, body: bytes) -> None:
+    uri = aws.put("model.tar.gz", body)
+    for operation in ("CopyObject", "UploadPartCopy"):
+        aws.faults.add(Fault(operation=operation, status=400, code=code, times=None))
+    with pytest.raises(RetryableError, match=code):
+        aws.copy(uri)
+
+
+@pytest.mark.parametrize(
+    ("code", "key", "bucket", "blamed"),
+    [
+        ("KMS.DisabledException", CUSTOMER_KEY, "", ErrorCode.SOURCE_ACCESS_DENIED),
+        ("KMS.DisabledException", KEY_ARN, "", ErrorCode.HUB_REFUSED),
+        ("KMS.DisabledException", "it", "", ErrorCode.HUB_REFUSED),
+        ("NoSuchBucket", "", SPOKE_BUCKET, ErrorCode.SOURCE_OBJECT_MISSING),
+        ("NoSuchBucket", "", HUB_BUCKET, ErrorCode.HUB_REFUSED),
+    ],
+)
+@pytest.mark.parametrize("body", [b"small", BODY], ids=["small", "large"])
+def test_a_copy_that_is_refused_is_blamed_on_whom_the_answer_names(
+    aws: World, code: str, key: str, bucket: str, blamed: ErrorCode, body: bytes
+) -> None:
+    uri = aws.put("model.tar.gz", body)
+    details = f"<Message>{key} is disabled.</Message><BucketName>{bucket}</BucketName>"
+    for operation in ("CopyObject", "UploadPartCopy"):
+        fault = Fault(operation=operation, status=400, code=code, details=details, times=None)
+        aws.faults.add(fault)
+    message = refused(aws, uri, blamed)
+    of_both = key == "it"
+    assert (uri in message) == (of_both or blamed is not ErrorCode.HUB_REFUSED)

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 _ARCHIVED_CODES = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "405", "MethodNotAllowed"})
+# 409: another request is writing the same key at this moment. The other two are gone with the next invocation,
+# which has credentials of its own and perhaps another clock.
+_PASSING_CODES = {
+    "ConditionalRequestConflict": ErrorCode.THROTTLED,
+    "ExpiredToken": ErrorCode.SERVICE_UNAVAILABLE,
+    "RequestTimeTooSkewed": ErrorCode.SERVICE_UNAVAILABLE,
+}
 _UNMET_CODES = frozenset({"412", "PreconditionFailed"})
 
 
@@ -35,6 +42,8 @@ class S3Answer(Exception):
     def __init__(self, error: ClientError) -> None:
         details = error.response.get("Error", {})
         self.code = details.get("Code", "")
+        self.bucket = str(details.get("BucketName", ""))
+        """Which bucket it is about, where S3 says so."""
         super().__init__(f"{self.code}: {details.get('Message', '')}".rstrip(": "))
 
 
@@ -82,9 +91,7 @@ def answers(what: str) -> Iterator[None]:
 def _answer(error: ClientError, what: str) -> Exception:
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    # 409: another request is writing the same key at this moment.
-    again = ErrorCode.THROTTLED if code == "ConditionalRequestConflict" else retryable(code, status)
-    if again:
+    if again := _PASSING_CODES.get(code) or retryable(code, status):
         return RetryableError(again, f"{what}: {error}")
     for codes, answer in (
         (_ARCHIVED_CODES, Archived),

@@ -53,6 +53,7 @@ class Hub:
             "BucketKeyEnabled": True,
         }
         self.bucket = bucket
+        self.key_arn = key_arn
 
     def uri(self, key: str) -> str:
         """Spell the location of an object."""

@@ -64,6 +64,28 @@ def undecryptable(uri: str, answer: str) -> PermanentError:
     )
 
 
+def keyless(source: str, copy: str, answer: str, account: str) -> PermanentError:
+    """Say that a copy fails at a KMS key: the source's, where the answer names its account; else either."""
+    if f":{account}:key/" in answer:
+        return undecryptable(source, answer)
+    return PermanentError(
+        ErrorCode.HUB_REFUSED,
+        f"S3 cannot copy {source} to {copy} because of a KMS key, that of the source or that of the hub. Put it "
+        f"right, then redrive. S3 says: {answer}",
+    )
+
+
+def unexplained(uri: str, account: str) -> PermanentError:
+    """Say what it may be that HeadObject is answered with 400, which has no body that would tell."""
+    return PermanentError(
+        ErrorCode.SOURCE_ACCESS_DENIED,
+        f"S3 does not describe {uri}: it answers HeadObject with 400 Bad Request, without a reason. Most likely the "
+        f"object is encrypted with a key that every request has to bring along (SSE-C): such an object cannot be "
+        f"mirrored. In account {account}, write it again under a key of S3 or KMS and register the model again; "
+        f"`aws s3api get-object` says more if it is something else.",
+    )
+
+
 def owner_mismatch(uri: str, account: str) -> PermanentError:
     """Say that the bucket is in an account that has no part in this."""
     return PermanentError(

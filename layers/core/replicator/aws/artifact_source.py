@@ -288,6 +288,8 @@ class Source:
     def _refused(self, what: str, key: str, answer: S3Answer) -> PermanentError:
         if answer.code == "NoSuchBucket":
             return self._missing(key)
+        if answer.code == "400":
+            return refusals.unexplained(self.uri(key), self.account)
         if answer.code.startswith("KMS."):
             return refusals.undecryptable(self.uri(key), str(answer))
         return PermanentError(ErrorCode.UNEXPECTED, f"{what}: S3 says: {answer}")

@@ -293,4 +293,10 @@ class Transfer:
             raise refusals.archived(self._source.uri(item.key), str(answer), self._source.account) from answer
         if isinstance(answer, (Missing, Unmet)):
             self._source.changed(item.key, answer)
+        source = self._source.uri(item.key)
+        if answer.code == "NoSuchBucket" and answer.bucket == self._source.bucket:
+            raise refusals.missing(source) from answer
+        if answer.code.startswith("KMS.") and self._hub.key_arn not in str(answer):
+            copy = self._hub.uri(item.destination)
+            raise refusals.keyless(source, copy, str(answer), self._source.account) from answer
         raise self._hub.refused(item.destination, answer) from answer
