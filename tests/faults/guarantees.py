@@ -59,12 +59,15 @@ class Operator:
         Members of the mirror that a person changed in the hub: they stay as they are.
     statuses
         The approval statuses that are let through.
+    rejected
+        Whether a source that is gone was rejected before, and an event told of that.
     """
 
     world: World
     version: Version
     edited: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset({"Approved"})
+    rejected: bool = False
     _objects: dict[str, bytes] = field(default_factory=dict)
 
     def client(self, service: str, account: str = HUB) -> Any:
@@ -179,10 +182,11 @@ def same_bytes(seen: Operator) -> None:
 def same_state(seen: Operator) -> None:
     """4: the mirror shows the newest state of the source that the policy lets through."""
     source, entry = seen.source, seen.entry
-    if source is None or entry.get("state") != "IDLE" or seen.letters:
+    if entry.get("state") != "IDLE" or seen.letters:
         return
     for mirror in seen.mirrors:
-        status = source["ModelApprovalStatus"]
+        # Of a source that is gone only a rejection is known; all else of its mirror stays as it is.
+        status = source["ModelApprovalStatus"] if source else "Rejected" if seen.rejected else None
         if status == "Rejected":
             _must(
                 4,
@@ -190,7 +194,7 @@ def same_state(seen: Operator) -> None:
                 f"the rejection of {seen.version.arn} is not in the hub",
             )
             continue
-        if status not in seen.statuses:
+        if source is None or status not in seen.statuses:
             continue
         for path, before, after in _pairs(source, mirror):
             location = isinstance(before, str) and (before.startswith("s3://") or _IMAGE.fullmatch(before))

@@ -43,6 +43,8 @@ class Told:
     version: Version
     status: str = "PendingManualApproval"
     revision: int = 0
+    rejected: bool = False
+    """Whether it ever was rejected."""
     deleted: bool = False
     held: dict[str, str] = field(default_factory=dict)
     """What a person set in the hub and nothing may overwrite."""
@@ -93,6 +95,7 @@ class History:
         told.status = status
         members = {APPROVAL: status, DESCRIPTION: f"revision {told.revision + 1}"}
         if status == "Rejected":
+            told.rejected = True
             # It overrules a person's approval, and takes its reason along.
             told.held.pop(APPROVAL, None)
             told.held.pop(DESCRIPTION, None)
@@ -119,6 +122,10 @@ class History:
     def delete(self, told: Told) -> None:
         """Delete a version in the spoke."""
         told.deleted = True
+        if told.rejected:
+            # Nobody can read any more that a rejection was taken back; should that event come too late, it holds.
+            told.held.pop(APPROVAL, None)
+            told.held.pop(DESCRIPTION, None)
         told.version.scientist.client("sagemaker").delete_model_package(ModelPackageName=told.version.arn)
         self._note_messages()
 
@@ -141,6 +148,8 @@ class History:
         """Let a person decide in the hub: on the approval, its description, or an entry of the metadata."""
         mirror = self.mirror(told)
         if mirror is None or mirror[APPROVAL] == "Rejected" or told.status == "Rejected":
+            return
+        if told.deleted and told.rejected:
             return
         value = "Approved" if member == APPROVAL else f"by a person at {told.revision}"
         change = {member: value} if member != "person" else {"CustomerMetadataProperties": {"person": value}}
@@ -301,7 +310,8 @@ class History:
         """Check the eight guarantees for every version, and what is known of this history beyond them."""
         for told in self.versions:
             mirror = self.mirror(told)
-            seen = Operator(self.world, told.version, edited=frozenset(told.held))
+            rejected = told.deleted and told.status == "Rejected" and not self.lost
+            seen = Operator(self.world, told.version, frozenset(told.held), rejected=rejected)
             check(seen, self.world.wire.calls, told.observed)
             if mirror is not None:
                 shown = {**mirror.get("CustomerMetadataProperties", {}), **mirror}

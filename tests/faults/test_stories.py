@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 from replicator.aws.ledger import Ledger
+from replicator.operations import intake
 from tests.faults.clock import Clock
 from tests.faults.guarantees import Broken
 from tests.faults.history import APPROVAL, DESCRIPTION, History
@@ -98,6 +99,14 @@ class Stories(RuleBasedStateMachine):
     def delete(self, number: int) -> None:
         self.history.delete(self._living(number))
 
+    @precondition(lambda self: len([told for told in self.history.versions if not told.deleted]) > 1)
+    @rule(number=NUMBERS)
+    def reject_and_delete(self, number: int) -> None:
+        """Before anybody can read the rejection."""
+        told = self._living(number)
+        self.history.decide(told, "Rejected")
+        self.history.delete(told)
+
     # In the hub
 
     @rule(number=NUMBERS, member=st.sampled_from([APPROVAL, DESCRIPTION, "person"]))
@@ -170,10 +179,10 @@ def test_whatever_happens_the_guarantees_hold(history: Callable[[], History]) ->
     run_state_machine_as_test(told if SEED is None else seed(int(SEED))(told), settings=SETTINGS)
 
 
-def no_counter(ledger: Ledger, source_arn: str, attempt: int, now: Any) -> bool:
+def no_counter(ledger: Ledger, source_arn: str, attempt: int, *others: Any) -> bool:
     """Stand for `Ledger.finish` in a ledger that does not compare what is wanted with what was seen."""
     ledger._held(source_arn, attempt, "SET seen = wanted", {})
-    return FINISH(ledger, source_arn, attempt, now)
+    return FINISH(ledger, source_arn, attempt, *others)
 
 
 FINISH = Ledger.finish
@@ -196,3 +205,33 @@ def test_a_ledger_that_does_not_count_is_told(
     monkeypatch.setattr(Ledger, "finish", no_counter)
     with pytest.raises(Broken, match="guarantee 4"):
         a_change_that_lands_while_register_ends(history())
+
+
+def a_rejection_that_nobody_can_read(it: History, *, marked: bool) -> None:
+    """Reject a version and delete it; its event comes before anybody looks, or after reconcile has."""
+    it.register("object")
+    (told,) = it.versions
+    it.decide(told, "Approved")
+    it.settle()
+    it.edit_mirror(told, APPROVAL)
+    it.clock.tick(minutes=1)
+    it.decide(told, "Rejected")
+    on_their_way = it.queue[:]
+    it.delete(told)
+    if marked:
+        it.queue.clear()
+        it.clock.tick(minutes=20)
+        it.repair("reconcile")
+        it.settle()
+        it.queue.extend(on_their_way)
+    it.check()
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_rejection_that_does_not_reach_the_hub_is_told(
+    history: Callable[[], History], monkeypatch: pytest.MonkeyPatch, marked: bool
+) -> None:
+    a_rejection_that_nobody_can_read(history(), marked=marked)
+    monkeypatch.setattr(intake, "told", lambda status, changed: None)
+    with pytest.raises(Broken, match="guarantee 4"):
+        a_rejection_that_nobody_can_read(history(), marked=marked)

@@ -23,7 +23,7 @@ from replicator.aws.slots import Slots
 from replicator.consumers import Consumers
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
-from replicator.ledger import State, SupersededError, seen_after
+from replicator.ledger import State, SupersededError, seen_after, told
 from replicator.operations.grouping import Groups
 from replicator.operations.planning import Planning
 from replicator.operations.registering import Registering
@@ -188,9 +188,10 @@ class Runner:
     arn: str
     policy: Policy
 
-    def event(self, changed: datetime | None) -> Outcome:
-        """Take in an event about a change."""
-        return self.world.ledger.claim(self.arn, "{}", self.world.clock.tick(), seen_after(changed)).outcome
+    def event(self, changed: datetime | None, status: str | None = None) -> Outcome:
+        """Take in an event about a change, and of what approval status it tells."""
+        now, after = self.world.clock.tick(), seen_after(changed)
+        return self.world.ledger.claim(self.arn, "{}", now, after, told(status, changed)).outcome
 
     def run(
         self,
@@ -260,9 +261,11 @@ class Runner:
             now=world.clock.tick,
         )
 
-    def settle(self, changed: datetime | None = None, **crash: Any) -> list[PlanAnswer | RegisterAnswer]:
+    def settle(
+        self, changed: datetime | None = None, status: str | None = None, **crash: Any
+    ) -> list[PlanAnswer | RegisterAnswer]:
         """Take in an event and run what it starts."""
-        outcome = self.event(changed)
+        outcome = self.event(changed, status)
         entry = self.world.ledger.get(self.arn)
         assert entry is not None
         if outcome is not Outcome.CLAIMED and entry.state is not State.RUNNING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replicator.aws.ledger import Ledger, Outcome
-from replicator.ledger import State, SupersededError, seen_after
+from replicator.ledger import State, SupersededError, seen_after, told
 from replicator.mirror import Written
 from tests.integration.conftest import HUB
 
@@ -175,3 +175,52 @@ def test_without_a_mirror_every_event_counts(ledger: Ledger, arn: str) -> None:
     assert ledger.finish(arn, 1, NOW)
     old = seen_after(NOW - timedelta(days=30))
     assert ledger.claim(arn, "event", LATER, old).outcome is Outcome.CLAIMED
+
+
+def told_in(ledger: Ledger, arn: str) -> str | None:
+    entry = ledger.get(arn)
+    assert entry is not None
+    return entry.told
+
+
+def test_what_a_newer_event_told_stays_and_the_older_one_counts_all_the_same(
+    ledger: Ledger, arn: str
+) -> None:
+    rejected, approved = told("Rejected", NOW), told("Approved", LATER)
+    assert ledger.claim(arn, "event", NOW, None, approved).outcome is Outcome.CLAIMED
+    ledger.started(arn, 1, "execution")
+    for number, (status, expected) in enumerate(
+        [(rejected, approved), (None, approved), (told("Rejected", LATER), told("Rejected", LATER))], start=2
+    ):
+        claim = ledger.claim(arn, "event", NOW, None, status)
+        assert (claim.outcome, claim.entry.wanted) == (Outcome.COUNTED, number)
+        assert told_in(ledger, arn) == expected
+    ledger.begin_round(arn, 1, NOW)
+    assert ledger.finish(arn, 1, NOW)
+    for status in (approved, None, rejected):
+        claim = ledger.claim(arn, "event", NOW, None, status)
+        assert claim.outcome is Outcome.CLAIMED
+        assert claim.entry.told == told("Rejected", LATER)
+        ledger.begin_round(arn, claim.entry.attempt, NOW)
+        assert ledger.fail(arn, claim.entry.attempt, "CODE", "reason", NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "changed"), [("Rejected", None), (None, NOW), (7, NOW), (["Rejected"], NOW), ("rejected", NOW)]
+)
+def test_what_tells_no_status_or_no_time_tells_nothing(status: object, changed: datetime | None) -> None:
+    assert told(status, changed) is None
+
+
+def test_a_rejection_is_seen_by_a_reading_that_found_the_source_and_by_no_other(
+    ledger: Ledger, arn: str
+) -> None:
+    mirrored(ledger, arn)
+    old = NOW - timedelta(days=1)
+    for claimed in (Outcome.CLAIMED, Outcome.SEEN):
+        claim = ledger.claim(arn, "event", LATER, seen_after(old), told("Rejected", old))
+        assert claim.outcome is claimed
+        if claimed is Outcome.CLAIMED:
+            ledger.begin_round(arn, claim.entry.attempt, LATER)
+            assert ledger.finish(arn, claim.entry.attempt, LATER, read_at=LATER.isoformat())
+    assert ledger.claim(arn, "event", LATER, seen_after(old), told("Approved", old)).outcome is Outcome.SEEN

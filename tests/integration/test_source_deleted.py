@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.unit.shapes import IMAGES, OBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 MANY = 1000
 SPECIFICATION = {"Containers": [{"Image": IMAGES[0], "ModelDataUrl": OBJECTS[0]}]}
@@ -177,6 +179,139 @@ def test_a_run_that_goes_round_again_keeps_its_slot(world: World) -> None:
 
     run = runner.run(2, meanwhile=an_event_comes)
     assert [(each.again, holds_slot(runner)) for each in run] == [(False, True), (True, True), (False, False)]
+
+
+def reject_and_delete(world: World, runner: Runner) -> datetime:
+    """Reject a version, and delete it before anybody looks; give the time of the rejection."""
+    changed = world.clock.tick()
+    world.scientist.update_model_package(
+        ModelPackageArn=runner.arn, ModelApprovalStatus="Rejected", ApprovalDescription="it is biased"
+    )
+    delete(world, runner.arn)
+    return changed
+
+
+def is_rejected(world: World, hub_arn: str) -> bool:
+    shown = show(world, hub_arn)
+    if shown["ModelApprovalStatus"] == "Rejected":
+        assert shown["ApprovalDescription"].startswith(f"Rejected in account {SPOKE}, and deleted there")
+        return True
+    assert "ApprovalDescription" not in shown
+    return False
+
+
+def test_a_rejection_that_nobody_could_read_reaches_the_hub_once(world: World) -> None:
+    runner, hub_arn = mirrored(world)
+    world.person.update_model_package(ModelPackageArn=hub_arn, ModelApprovalStatus="Approved")
+    changed = reject_and_delete(world, runner)
+    runner.settle(changed, "Rejected")
+    assert is_rejected(world, hub_arn)
+    assert SOURCE_DELETED in show(world, hub_arn)[METADATA]
+    assert fingerprint_of(runner) == GONE
+    assert not holds_slot(runner)
+    told = world.bus.last
+    assert told
+    assert (told.status, told.source_approval_status, told.hub_approval_status) == (
+        "SourceDeleted", "Rejected", "Rejected"
+    )  # fmt: skip
+    assert told.reason
+    assert "rejected in its spoke and then deleted" in told.reason
+    # What a person decides after that stays, whatever comes again.
+    world.person.update_model_package(ModelPackageArn=hub_arn, ModelApprovalStatus="Approved")
+    (plan,) = runner.settle(changed, "Rejected")
+    assert getattr(plan, "action", None) is Action.NOTHING
+    assert show(world, hub_arn)["ModelApprovalStatus"] == "Approved"
+
+
+def test_a_rejection_that_comes_after_the_mark_reaches_the_hub(world: World) -> None:
+    """Reconcile found that the version is gone; the event was on its way all the time."""
+    runner, hub_arn = mirrored(world)
+    changed = reject_and_delete(world, runner)
+    world.clock.tick(3600)
+    runner.settle()
+    assert fingerprint_of(runner) == GONE
+    assert not is_rejected(world, hub_arn)
+    runner.settle(changed, "Rejected")
+    assert is_rejected(world, hub_arn)
+
+
+def test_a_rejection_that_comes_during_the_run_that_marks_reaches_the_hub(world: World) -> None:
+    """The run has looked already, at a source that was gone."""
+    runner, hub_arn = mirrored(world)
+    changed = reject_and_delete(world, runner)
+    world.clock.tick(3600)
+    runner.settle(
+        meanwhile=lambda: world.ledger.started(runner.arn, 2, str(runner.event(changed, "Rejected")))
+    )
+    assert is_rejected(world, hub_arn)
+
+
+@pytest.mark.parametrize("order", [["Rejected", "Approved"], ["Approved", "Rejected"]])
+def test_a_rejection_that_was_taken_back_before_the_end_is_none(world: World, order: list[str]) -> None:
+    """In whatever order the events arrive; and one that comes again later tells nothing new."""
+    runner, hub_arn = mirrored(world)
+    times = {"Rejected": world.clock.tick(), "Approved": world.clock.tick()}
+    delete(world, runner.arn)
+    for status in order:
+        runner.event(times[status], status)
+    runner.settle()
+    assert fingerprint_of(runner) == GONE
+    runner.settle(times["Rejected"], "Rejected")
+    assert not is_rejected(world, hub_arn)
+
+
+def test_a_rejection_that_a_later_reading_did_not_find_is_none(world: World) -> None:
+    """The event that took it back was lost, and reconcile had the source looked at."""
+    runner, hub_arn = mirrored(world)
+    world.scientist.update_model_package(ModelPackageArn=runner.arn, CustomerMetadataProperties={"more": "1"})
+    runner.settle(world.clock.tick(), "Rejected")
+    for _ in range(2):  # one that writes, and one that has nothing to do
+        world.clock.tick(60)
+        runner.settle()
+    delete(world, runner.arn)
+    runner.settle()
+    assert SOURCE_DELETED in show(world, hub_arn)[METADATA]
+    assert not is_rejected(world, hub_arn)
+
+
+def test_a_rejection_that_nothing_was_to_be_done_about_is_none(world: World) -> None:
+    runner, hub_arn = mirrored(world)
+    changed = world.clock.tick()
+    (plan,) = runner.settle(changed, "Rejected")
+    assert getattr(plan, "action", None) is Action.NOTHING
+    delete(world, runner.arn)
+    runner.settle()
+    assert not is_rejected(world, hub_arn)
+
+
+def test_what_was_said_of_the_rejection_goes_when_the_source_is_here_again(world: World) -> None:
+    runner, hub_arn = mirrored(world)
+    changed = world.clock.tick()
+    store, reference = world.registry._store, Reference.read(runner.arn)
+    assert reference
+    hidden = store.packages.pop(reference)
+    runner.settle(changed, "Rejected")
+    assert is_rejected(world, hub_arn)
+    store.packages[reference] = hidden
+    world.scientist.update_model_package(ModelPackageArn=runner.arn, ApprovalDescription="fine")
+    runner.settle()
+    assert world.bus.last
+    assert world.bus.last.drift is None
+    assert show(world, hub_arn)["ApprovalDescription"] == "fine"
+
+
+@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize("crash", range(7))
+def test_a_rejection_of_a_run_that_dies_at_any_call_reaches_the_hub(
+    world: World, crash: int, after: bool
+) -> None:
+    runner, hub_arn = mirrored(world)
+    changed = reject_and_delete(world, runner)
+    with suppress(CrashError, SupersededError):
+        runner.settle(changed, "Rejected", crash=crash, after=after)
+    runner.settle()
+    assert is_rejected(world, hub_arn)
+    assert fingerprint_of(runner) == GONE
 
 
 @pytest.mark.parametrize("after", [True, False])

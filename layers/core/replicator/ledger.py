@@ -8,6 +8,10 @@ lands during a run is lost; without single flight two runs race.
 An event about a change that is older than the last reading of the source (``read_at``) is not counted: that
 reading has seen it. So duplicates and stale replays cost few calls. A failed item counts every event.
 
+``told`` is what the newest event told of the approval. Only of a source that is gone it says more than the source: a
+rejection that nobody read before the version was deleted reaches the mirror all the same. So a rejection counts unless
+a reading that found the source (``source_seen_at``) is newer.
+
 An item is ``unsettled`` while it runs, and after a failure until its dead letter was sent and its end announced: fail,
 send, note that, announce, settle. Whatever dies in between leaves an item that the sweep finds by that attribute. What
 is noted is not sent again, however long it cannot be announced. The sweep takes an item from an
@@ -26,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from replicator.errors import ErrorCode, PermanentError
 from replicator.mirror import Written
 from replicator.plan import Known
+from replicator.policy import REJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +51,9 @@ SCHEMA = 1
 _EVENT_RESOLUTION = timedelta(seconds=1.5)
 
 
+_TELLING = ("Approved", "PendingManualApproval", REJECTED)
+
+
 def instant(time: datetime) -> str:
     """Give a time as the ledger keeps it: UTC, and texts compare as times do."""
     return time.astimezone(UTC).isoformat(timespec="microseconds")
@@ -60,6 +68,26 @@ def seen_after(changed: datetime | None) -> str | None:
         When the event says that the package changed.
     """
     return instant(changed + _EVENT_RESOLUTION) if changed else None
+
+
+def told(status: Any, changed: datetime | None) -> str | None:
+    """Give what an event tells of the approval, after the time of that; None when it does not tell.
+
+    Such texts compare as their times do. Of two of the same time, whose order nobody knows, a rejection is the later.
+
+    Parameters
+    ----------
+    status
+        The approval status in the event.
+    changed
+        When the event says that the package changed.
+    """
+    return f"{instant(changed)} {status}" if changed and status in _TELLING else None
+
+
+def tells_rejection(told: str | None) -> bool:
+    """Tell whether a rejection was told."""
+    return told is not None and told.endswith(f" {REJECTED}")
 
 
 class SupersededError(Exception):
@@ -90,6 +118,10 @@ class Entry:
     """When a mirror was first about to be created: one may exist from then on."""
     hub_arn: str | None = None
     fingerprint: str | None = None
+    told: str | None = None
+    """What the newest event told, from `told`."""
+    source_seen_at: str | None = None
+    """``read_at`` of the last round that found the source and ended well."""
     source_created: str | None = None
     """When the source was created: a group that was deleted and made anew counts its versions anew."""
     locations: Mapping[str, str] = field(default_factory=dict)
@@ -103,14 +135,28 @@ class Entry:
     unsettled: bool = False
     """Whether it is running, or failed and not all that this leaves to do has been done."""
 
-    def has_seen(self, after: str | None) -> bool:
+    def has_seen(self, after: str | None, *, rejection: bool = False) -> bool:
         """Tell whether the mirror comes from a reading after a change; ``after`` is from `seen_after`.
 
         Without a mirror every event counts: the operator's policy may be another one by now.
+
+        Parameters
+        ----------
+        rejection
+            Whether the change was a rejection. One that came when the source was gone has been seen by nobody.
         """
-        if after is None or self.hub_arn is None or self.read_at is None:
+        read_at = self.source_seen_at if rejection else self.read_at
+        if after is None or self.hub_arn is None or read_at is None:
             return False
-        return self.read_at >= after
+        return read_at >= after
+
+    @property
+    def rejected_unread(self) -> bool:
+        """Whether the newest event told of a rejection that neither a reading of the source nor the mirror knows."""
+        if self.told is None or not tells_rejection(self.told) or self.written.source_approval == REJECTED:
+            return False
+        after = seen_after(_when(self.told))
+        return after is None or self.source_seen_at is None or self.source_seen_at < after
 
     def wants_run(self, after: str | None) -> bool:
         """Tell whether an event about a change starts a run, and is not only counted or let go."""
@@ -162,6 +208,8 @@ class Entry:
             creating_since=_time(item, "creating_since"),
             hub_arn=_text(item, "hub_arn"),
             fingerprint=_text(item, "fingerprint"),
+            told=_told(item),
+            source_seen_at=_time(item, "source_seen_at"),
             source_created=_text(item, "source_created"),
             locations=_map(item, "locations"),
             written=Written(_text(item, "source_approval"), _map(item, "written")),
@@ -191,6 +239,17 @@ def _time(item: Mapping[str, Any], name: str) -> str | None:
     if value is not None and datetime.fromisoformat(value).tzinfo is None:
         raise _odd(name, value)
     return value
+
+
+def _told(item: Mapping[str, Any]) -> str | None:
+    value = _text(item, "told")
+    if value is not None and _when(value).tzinfo is None:
+        raise _odd("told", value)
+    return value
+
+
+def _when(told: str) -> datetime:
+    return datetime.fromisoformat(told.partition(" ")[0])
 
 
 def _map(item: Mapping[str, Any], name: str) -> Mapping[str, str]:

@@ -243,7 +243,7 @@ def update(
     return result
 
 
-def source_deleted(mirror: Description, at: str) -> Update:
+def source_deleted(mirror: Description, at: str, rejection: str | None = None) -> Update:
     """Say how a mirror is marked whose source is not there any more. Nothing else of it changes.
 
     Where the metadata is full and nothing of it is ours, the mark is held back.
@@ -252,12 +252,23 @@ def source_deleted(mirror: Description, at: str) -> Update:
     ----------
     at
         When that was found out.
+    rejection
+        For the mirror's approval description, if the source was rejected before, and nobody could read that any more.
     """
     result = Update()
+    if rejection is not None and mirror.get(APPROVAL) != REJECTED:
+        result.request = {APPROVAL: REJECTED, DESCRIPTION: rejection}
     if provenance.SOURCE_DELETED not in mirror.get(METADATA, {}):
         result.request[METADATA] = {provenance.SOURCE_DELETED: at}
         _make_room(mirror, result)
     return result
+
+
+def written_rejection(mirror: Description, before: Written, rejection: str) -> Written:
+    """Say what is to be remembered of a mirror that was rejected although nobody could read its source any more."""
+    ours = f"{digest(rejection)}:{digest(rejection)}"
+    members = {DESCRIPTION: ours} if mirror.get(DESCRIPTION) == rejection else {}
+    return Written(REJECTED, {**before.members, **members})
 
 
 def drifted(source: Description, mirror: Description, last: Written, mirrored: bool) -> list[str]:

@@ -107,13 +107,22 @@ def plan(
     return Plan(Action.UPDATE, f"the version changed since {known.hub_arn} was written", print_, missing)
 
 
-def plan_without_source(arn: ModelPackageArn, known: Known | None, begun: bool = False) -> Plan:
+def plan_without_source(
+    arn: ModelPackageArn, known: Known | None, begun: bool = False, rejected: bool = False
+) -> Plan:
     """Decide what a run has to do whose source is not there any more: its mirror stays, and says so.
 
-    Raises `PermanentError` (``PACKAGE_NOT_FOUND``) when there is no mirror. The parameters are those of `plan`.
+    Raises `PermanentError` (``PACKAGE_NOT_FOUND``) when there is no mirror. The other parameters are those of `plan`.
+
+    Parameters
+    ----------
+    rejected
+        Whether an event told that it had been rejected, before anybody could read that.
     """
     if known is None and not begun:
         raise package_not_found(arn)
+    if rejected:
+        return Plan(Action.UPDATE, "the version was rejected and then deleted; its mirror is rejected", GONE)
     if known and known.fingerprint == GONE:
         return Plan(Action.NOTHING, f"the version was deleted, and {known.hub_arn} says so already", GONE)
     return Plan(Action.UPDATE, "the version was deleted; its mirror stays, and is marked", GONE)

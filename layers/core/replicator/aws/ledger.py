@@ -13,7 +13,7 @@ from replicator.aws.failures import translated
 from replicator.aws.sessions import client_config
 from replicator.errors import ErrorCode, PermanentError, RetryableError
 from replicator.identifiers import ModelPackageArn
-from replicator.ledger import SCHEMA, Entry, State, SupersededError, instant
+from replicator.ledger import SCHEMA, Entry, State, SupersededError, instant, tells_rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +74,9 @@ class Ledger:
             )
         return _entry(answer["Item"]) if "Item" in answer else None
 
-    def claim(self, source_arn: str, event: str, now: datetime, after: str | None) -> Claim:
+    def claim(
+        self, source_arn: str, event: str, now: datetime, after: str | None, told: str | None = None
+    ) -> Claim:
         """Count an event, and claim the item for a new attempt unless one is running.
 
         Parameters
@@ -83,16 +85,26 @@ class Ledger:
             As intake takes it again.
         after
             From `replicator.ledger.seen_after`.
+        told
+            From `replicator.ledger.told`; what a newer event told stays.
         """
         for _ in range(_CLAIM_TRIES):
+            rejection = tells_rejection(told)
+            read_at = "source_seen_at" if rejection else "read_at"
+            telling = {":told": told} if told else {}
             claimed, old = self._update(
                 source_arn,
                 "SET #state = :running, event = :event, claimed_at = :now, unsettled = :account, "
-                "#schema = :schema ADD wanted :one, attempt :one REMOVE execution_arn, read_at",
-                "attribute_not_exists(#state) OR #state = :failed OR "
-                "(#state = :idle AND (attribute_not_exists(hub_arn) OR attribute_not_exists(read_at) "
-                "OR read_at < :after))",
+                f"#schema = :schema{', told = :told' if told else ''} "
+                "ADD wanted :one, attempt :one REMOVE execution_arn, read_at",
+                _and_newer(
+                    "attribute_not_exists(#state) OR #state = :failed OR "
+                    f"(#state = :idle AND (attribute_not_exists(hub_arn) OR attribute_not_exists({read_at}) "
+                    f"OR {read_at} < :after))",
+                    told,
+                ),
                 {
+                    **telling,
                     ":running": State.RUNNING,
                     ":failed": State.FAILED,
                     ":idle": State.IDLE,
@@ -105,11 +117,18 @@ class Ledger:
             )
             if claimed:
                 return Claim(Outcome.CLAIMED, claimed)
-            if old is None or (old.state is not State.RUNNING and not old.has_seen(after)):
+            if told and old and old.told and old.told > told:
+                told = None
                 continue
-            if not old.has_seen(after):
+            has_seen = old is not None and old.has_seen(after, rejection=rejection)
+            if old is None or (old.state is not State.RUNNING and not has_seen):
+                continue
+            if not has_seen:
                 counted, old = self._update(
-                    source_arn, "ADD wanted :one", "#state = :running", {":running": State.RUNNING, ":one": 1}
+                    source_arn,
+                    ("SET told = :told " if told else "") + "ADD wanted :one",
+                    _and_newer("#state = :running", told),
+                    {":running": State.RUNNING, ":one": 1, **telling},
                 )
                 if counted is None:
                     continue
@@ -172,14 +191,22 @@ class Ledger:
         written: Written,
         now: datetime,
         created: str | None = None,
+        read_at: str | None = None,
     ) -> None:
-        """Note what the mirror shows now, and when its source was created. Raises `SupersededError`."""
+        """Note what the mirror shows now, and when its source was created. Raises `SupersededError`.
+
+        Parameters
+        ----------
+        read_at
+            Of the round, when it found the source and the mirror shows all of it.
+        """
         self._held(
             source_arn,
             attempt,
             "SET hub_arn = :hub, fingerprint = :print, locations = :locations, written = :written, "
-            "source_approval = :approval, source_created = :created, applied_at = :now",
+            "source_approval = :approval, source_created = :created, applied_at = :now" + _found(read_at),
             {
+                **({":read": read_at} if read_at else {}),
                 ":hub": hub_arn,
                 ":print": fingerprint,
                 ":locations": dict(locations),
@@ -190,13 +217,19 @@ class Ledger:
             },
         )
 
-    def finish(self, source_arn: str, attempt: int, now: datetime) -> bool:
-        """Let go of the item; False when an event came meanwhile and a further round is due."""
+    def finish(self, source_arn: str, attempt: int, now: datetime, read_at: str | None = None) -> bool:
+        """Let go of the item; False when an event came meanwhile and a further round is due.
+
+        Parameters
+        ----------
+        read_at
+            Of the round, when it found the source and had nothing to do.
+        """
         return self._let_go(
             source_arn,
             attempt,
-            "SET #state = :to, finished_at = :now REMOVE code, reason, unsettled",
-            {":to": State.IDLE, ":now": instant(now)},
+            f"SET #state = :to, finished_at = :now{_found(read_at)} REMOVE code, reason, unsettled",
+            {":to": State.IDLE, ":now": instant(now), **({":read": read_at} if read_at else {})},
         )
 
     def fail(self, source_arn: str, attempt: int, code: str, reason: str, now: datetime) -> bool:
@@ -345,6 +378,15 @@ class Ledger:
             old: Mapping[str, Any] | None = refused.response.get("Item")  # type: ignore[assignment]
             return None, _entry(old) if old else None
         return _entry(answer["Attributes"]), None
+
+
+def _and_newer(condition: str, told: str | None) -> str:
+    """Extend a condition by that no newer event has told anything."""
+    return f"({condition}) AND (attribute_not_exists(told) OR told <= :told)" if told else condition
+
+
+def _found(read_at: str | None) -> str:
+    return ", source_seen_at = :read" if read_at else ""
 
 
 def _translated(doing: str) -> AbstractContextManager[None]:

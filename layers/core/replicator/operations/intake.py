@@ -12,7 +12,7 @@ from replicator.aws.failures import translated
 from replicator.aws.ledger import Outcome
 from replicator.errors import ErrorCode, ReplicationError, RetryableError
 from replicator.events import ModelPackageEvent, admit
-from replicator.ledger import execution_name, seen_after
+from replicator.ledger import execution_name, seen_after, told
 from replicator.operations import dead_letters
 from replicator.policy import REJECTED
 from replicator.steps import RunInput
@@ -132,7 +132,9 @@ class Intake:
         if asks and not self.slots.acquire(source_arn, self.settings.runs_per_spoke):
             self._defer(body, deferred)
             return Taken(source_arn, "deferred")
-        claim = self.ledger.claim(source_arn, event.to_message(), now, after)
+        claim = self.ledger.claim(
+            source_arn, event.to_message(), now, after, told(event.detail.approval_status, event.changed)
+        )
         if claim.outcome is not Outcome.CLAIMED:
             return Taken(source_arn, claim.outcome.lower())
         attempt: int | None = claim.entry.attempt

@@ -1,4 +1,7 @@
-"""Marks the mirror of a version that was deleted in its spoke. The mirror stays, and so does its approval."""
+"""Marks the mirror of a version that was deleted in its spoke. The mirror stays, and so does its approval.
+
+But a rejection that an event told of, and that nobody could read any more, still reaches it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from replicator.events import ReplicationDetail
-from replicator.mirror import APPROVAL, source_deleted
+from replicator.mirror import APPROVAL, source_deleted, written_rejection
 from replicator.operations.finishing import finish
 from replicator.package import GONE
 from replicator.plan import package_not_found
+from replicator.policy import REJECTED
 from replicator.steps import RegisterAnswer
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from replicator.aws.slots import Slots
     from replicator.identifiers import ModelPackageArn
     from replicator.ledger import Entry
+    from replicator.mirror import Written
     from replicator.package import Description
     from replicator.policy import Policy
 
@@ -48,15 +53,18 @@ class Marking:
         hub_arn = entry.hub_arn or self._find(arn, entry)
         if hub_arn is None:
             raise package_not_found(arn)
+        rejection = _rejection(arn) if entry.rejected_unread else None
         mirror = self.hub.describe(hub_arn)
         if mirror is not None:
-            change = source_deleted(mirror, self.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+            change = source_deleted(mirror, self.now().strftime("%Y-%m-%dT%H:%M:%SZ"), rejection)
             if change.request:
                 # Whatever dies from here on, the next run compares again: no source has this fingerprint.
-                self._applied(entry, hub_arn, "")
+                self._applied(entry, hub_arn, "", entry.written)
                 self.hub.update(hub_arn, change.request)
-        self._applied(entry, hub_arn, GONE)
-        self._publish(arn, hub_arn, mirror)
+                mirror = {**mirror, **change.request}
+        after = written_rejection(mirror or {}, entry.written, rejection) if rejection else entry.written
+        self._applied(entry, hub_arn, GONE, after)
+        self._publish(arn, hub_arn, mirror, rejection)
         over = finish(self.ledger, self.slots, entry.source_arn, entry.attempt, self.now())
         return RegisterAnswer(again=not over, status="SourceDeleted", hub_arn=hub_arn)
 
@@ -67,19 +75,21 @@ class Marking:
         since = datetime.fromisoformat(entry.creating_since) - _SKEW
         return self.hub.find_mirror(self.policy.group_name(arn.account, arn.group), arn, since)
 
-    def _applied(self, entry: Entry, hub_arn: str, fingerprint: str) -> None:
+    def _applied(self, entry: Entry, hub_arn: str, fingerprint: str, written: Written) -> None:
         self.ledger.applied(
             entry.source_arn,
             entry.attempt,
             hub_arn=hub_arn,
             fingerprint=fingerprint,
             locations=entry.locations,
-            written=entry.written,
+            written=written,
             now=self.now(),
             created=entry.source_created,
         )
 
-    def _publish(self, arn: ModelPackageArn, hub_arn: str, mirror: Description | None) -> None:
+    def _publish(
+        self, arn: ModelPackageArn, hub_arn: str, mirror: Description | None, rejection: str | None
+    ) -> None:
         mirror = mirror or {}
         detail = ReplicationDetail(
             status="SourceDeleted",
@@ -87,7 +97,14 @@ class Marking:
             hub_arn=hub_arn,
             hub_group=mirror.get("ModelPackageGroupName"),
             hub_version=mirror.get("ModelPackageVersion"),
+            source_approval_status=REJECTED if rejection else None,
             hub_approval_status=mirror.get(APPROVAL),
-            reason="the version was deleted in its spoke; the mirror stays as it is",
+            reason="the version was rejected in its spoke and then deleted; the mirror stays, and is rejected"
+            if rejection
+            else "the version was deleted in its spoke; the mirror stays as it is",
         )
         self.bus.publish(detail, self.now())
+
+
+def _rejection(arn: ModelPackageArn) -> str:
+    return f"Rejected in account {arn.account}, and deleted there before the reason could be read."

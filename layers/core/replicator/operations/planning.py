@@ -47,7 +47,7 @@ class Planning:
         begun = entry.creating_since is not None
         try:
             if source is None:
-                found = plan_without_source(arn, entry.known, begun)
+                found = plan_without_source(arn, entry.known, begun, entry.rejected_unread)
             else:
                 tags = self._tags(arn, source, entry, spoke)
                 found = plan(arn, source, entry.known, self.policy, tags, begun)
@@ -57,7 +57,8 @@ class Planning:
             return PlanAnswer(action=Action.REFUSE, reason=error.message, code=error.code, wanted=entry.seen)
         again = False
         if found.action is Action.NOTHING:
-            again = not finish(self.ledger, self.slots, str(arn), attempt, self.now())
+            read_at = entry.read_at if source is not None else None
+            again = not finish(self.ledger, self.slots, str(arn), attempt, self.now(), read_at)
         return PlanAnswer(
             action=found.action,
             reason=found.reason,

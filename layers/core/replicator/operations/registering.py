@@ -111,7 +111,9 @@ class Registering:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
         after = written(want, mirror, last, [*change.drift, *change.held])
-        self._applied(request, hub_arn, request.plan.fingerprint or "", locations, after, created(source))
+        self._applied(
+            request, hub_arn, request.plan.fingerprint or "", locations, after, created(source), entry.read_at
+        )
         self._publish(status, arn, source, mirror, change, entry, request)
         over = self._finished(request)
         return RegisterAnswer(
@@ -129,6 +131,7 @@ class Registering:
         locations: Mapping[str, str],
         last: Written,
         source_created: str | None,
+        read_at: str | None = None,
     ) -> None:
         self.ledger.applied(
             request.source_arn,
@@ -139,6 +142,7 @@ class Registering:
             written=last,
             now=self.now(),
             created=source_created,
+            read_at=read_at,
         )
 
     def _find(
