@@ -16,7 +16,8 @@ ODD: list[dict[str, Any]] = [
     {"schema": "v2"}, {"schema": Decimal(2)}, {"schema": None}, {"state": "PAUSED"}, {"state": []}, {"state": {}},
     {"attempt": "a7"}, {"attempt": "7"}, {"attempt": True}, {"wanted": None}, {"seen": []},
     {"read_at": Decimal(7)}, {"claimed_at": "soon"}, {"claimed_at": "2026-01-01T00:00:00"}, {"creating_since": ""},
-    {"told": "soon Rejected"}, {"told": "2026-01-01T00:00:00 Rejected"}, {"source_seen_at": "x"}, {"hub_arn": Decimal(7)},
+    {"told": "soon Rejected"}, {"told": "2026-01-01T00:00:00 Rejected"}, {"source_seen_at": "x"},
+    {"hub_arn": Decimal(7)},
     {"event": {}}, {"locations": "x"}, {"locations": {"a": Decimal(1)}}, {"written": []},
 ]  # fmt: skip
 
