@@ -61,6 +61,8 @@ class Operator:
         The approval statuses that are let through.
     rejected
         Whether a source that is gone was rejected before, and an event told of that.
+    replaced
+        Whether the source came to point to something else. If it is rejected then, that is not copied any more.
     """
 
     world: World
@@ -68,6 +70,7 @@ class Operator:
     edited: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset({"Approved"})
     rejected: bool = False
+    replaced: bool = False
     _objects: dict[str, bytes] = field(default_factory=dict)
 
     def client(self, service: str, account: str = HUB) -> Any:
@@ -168,7 +171,9 @@ def nothing_doubled(seen: Operator) -> None:
 def same_bytes(seen: Operator) -> None:
     """3: whatever the mirror points to is byte for byte what the source points to."""
     source = seen.source
-    for mirror in seen.mirrors if source else []:
+    if source is None or (seen.replaced and source["ModelApprovalStatus"] == "Rejected"):
+        return
+    for mirror in seen.mirrors:
         for path, before, after in _pairs(source, mirror):
             if isinstance(before, str) and before.startswith("s3://"):
                 _same_objects(seen, path, before, after)

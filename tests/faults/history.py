@@ -43,6 +43,8 @@ class Told:
     version: Version
     status: str = "PendingManualApproval"
     revision: int = 0
+    replaced: bool = False
+    """Whether it was made to point to another object."""
     rejected: bool = False
     """Whether it ever was rejected."""
     deleted: bool = False
@@ -111,6 +113,7 @@ class History:
 
     def replace_model(self, told: Told) -> None:
         """Let a version point to another object."""
+        told.replaced = True
         container = {"Image": self.models.stock.image, "ModelDataUrl": self._location("object")}
         specification = {
             "Containers": [container],
@@ -311,7 +314,9 @@ class History:
         for told in self.versions:
             mirror = self.mirror(told)
             rejected = told.deleted and told.status == "Rejected" and not self.lost
-            seen = Operator(self.world, told.version, frozenset(told.held), rejected=rejected)
+            seen = Operator(
+                self.world, told.version, frozenset(told.held), rejected=rejected, replaced=told.replaced
+            )
             check(seen, self.world.wire.calls, told.observed)
             if mirror is not None:
                 shown = {**mirror.get("CustomerMetadataProperties", {}), **mirror}
