@@ -170,7 +170,7 @@ class Stories(RuleBasedStateMachine):
 def history(world: World, models: Models) -> Iterator[Callable[[], History]]:
     """Give what begins a history."""
     clock = Clock()
-    with clock.set():
+    with clock.set(), world.ledger_aside():
         yield lambda: History(world, clock, models)
 
 

@@ -23,7 +23,7 @@ import json
 import os
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -34,6 +34,7 @@ from unittest import mock
 import botocore.endpoint
 from botocore.hooks import BaseEventHooks, EventAliaser, HierarchicalEmitter
 from moto.awslambda_simple.models import lambda_simple_backends
+from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.backend.execution import Execution
@@ -52,7 +53,7 @@ from tests.faults.machine import Machine, StateError
 from tests.faults.wire import Crashed, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
     from types import TracebackType
 
     from local.landscape import Landscape
@@ -374,6 +375,20 @@ class World:
         answer = self.invoke("redrive", request)
         self.settle()
         return answer
+
+    @contextmanager
+    def ledger_aside(self) -> Iterator[None]:
+        """Begin with an empty ledger, and have the old one back afterwards.
+
+        A reconciliation reads all of it, and the hundreds of items that other tests left take longer than a story.
+        """
+        table = dynamodb_backends[HUB][self.aws.region].tables[f"{self.namespace}-ledger"]
+        others = dict(table.items)
+        table.items.clear()
+        try:
+            yield
+        finally:
+            table.items.update(others)
 
     # What an operator sees
 
