@@ -628,7 +628,7 @@ GUARDS = [
     Guard(
         "a prefix that changed during its copy is refused",
         "aws/artifact_prefix.py",
-        "if tally.after != began_after and self._listed(in_time).digest != listing.digest:",
+        "if tally.after != began_after and self._listed(patience).digest != listing.digest:",
         "if False:",
         (f"{PREFIX}::test_a_prefix_that_changes_during_the_copy_is_refused",),
     ),
