@@ -170,7 +170,7 @@ class SlowS3:
     def _uploads(self, request: _Request) -> _Answer:
         prefix = request.query.get("prefix", "")
         found = "".join(
-            f"<Upload><Key>{escape(upload.key)}</Key><UploadId>{name}</UploadId></Upload>"
+            f"<Upload><Key>{escape(upload.key)}</Key><UploadId>{name}</UploadId><Initiated>{_DATE}</Initiated></Upload>"
             for name, upload in self.uploads.items()
             if upload.bucket == request.bucket and upload.key.startswith(prefix)
         )
