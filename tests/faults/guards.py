@@ -784,7 +784,7 @@ GUARDS = [
         "if True:",
         (
             "tests/unit/test_reconciling.py"
-            "::test_a_spoke_whose_runs_take_all_its_room_holds_up_no_other[reconcile-15]",
+            "::test_a_spoke_whose_runs_take_all_its_room_holds_up_no_other[reconcile-40]",
         ),
     ),
 ]

@@ -33,8 +33,8 @@ LETTER_LAPSES = timedelta(days=12)
 IDLE_MOST = 120
 """Invocations in a row that found no room to send anything: about three hours."""
 
-PATIENCE = {"reconcile": 8, "backfill": 100}
-"""Invocations in a row that wait for the runs of one spoke, about ten minutes and two hours, before they leave it out
+PATIENCE = {"reconcile": 24, "backfill": 100}
+"""Invocations in a row that wait for the runs of one spoke, about half an hour and two hours, before they leave it out
 and go on with the others. The reconciliation of the next day comes back to it; a backfill is for what is left out."""
 
 FINDINGS_MOST = 100
