@@ -22,13 +22,14 @@ def _world() -> Iterator[World]:
 
 @pytest.fixture
 def world(_world: World) -> Iterator[World]:
-    """Give the world, at rest and with no strike armed; what a test leaves behind is finished after it."""
+    """Give the world, at rest and with no strike armed; what a test leaves is finished, and its letters forgotten."""
     _world.begin()
     yield _world
     _world.begin()
     _world.meanwhile = None
     _world.seconds_left.clear()
     _world.settle()
+    _world.forget_letters()
 
 
 @pytest.fixture(scope="package")

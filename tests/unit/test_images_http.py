@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,9 +29,13 @@ class Script:
         self._connections = connections
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
 
     def close(self) -> None:
+        with suppress(OSError):  # it may be over
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who waits in accept
+        self._serving.join(5)
         self._listener.close()
 
     def _serve(self) -> None:
@@ -47,7 +51,10 @@ class Script:
             for answer in answers:
                 head = b""
                 while b"\r\n\r\n" not in head:
-                    head += line.recv(65536)
+                    data = line.recv(65536)
+                    if not data:
+                        return
+                    head += data
                 self.requests.append(head)
                 if isinstance(answer, (int, float)):
                     time.sleep(answer)

@@ -27,7 +27,14 @@ class Server:
         self.answers = list(answers)
         self.requests: list[bytes] = []
         self.connections = 0
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
+
+    def close(self) -> None:
+        with suppress(OSError):  # it may be over
+            self.listening.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who waits in accept
+        self._serving.join(5)
+        self.listening.close()
 
     def _serve(self) -> None:
         with suppress(OSError):  # the test is over
@@ -63,7 +70,7 @@ def talking(*answers: bytes | None) -> Iterator[tuple[Server, Connection]]:
         yield server, connection
     finally:
         connection.close()
-        server.listening.close()
+        server.close()
 
 
 def test_a_request_is_what_it_is_to_be_and_the_connection_is_kept() -> None:
