@@ -171,7 +171,7 @@ class Scenarios:
         if found:
             nothing_lost(seen)
             self.world.begin()
-            self.world.redrive()
+            self.world.redrive(source_arn=case.version.arn)
             case.calls += self.world.wire.calls
 
     def _clear(self) -> None:
