@@ -60,7 +60,7 @@ class _Stream(asyncio.Protocol):
 
 
 def bare(prefix: str, streams: int) -> None:
-    """List a prefix twice and the hub once, which is what `floor` allows for, and copy it. The engine lists once more."""
+    """List a prefix twice and the hub once, as `floor` allows for, and copy it. The engine lists once more."""
     client = boto3.client("s3")
     pages = client.get_paginator("list_objects_v2")
     for _ in range(2):
