@@ -237,12 +237,23 @@ def test_a_flood_of_one_spoke_keeps_to_its_slots_and_holds_up_no_other(
     at_once: list[int] = []
     over = threading.Event()
 
+    def running() -> set[tuple[str, str]]:
+        keys = [{"source_arn": {"S": arn}} for arn in flood]
+        found = hub.client("dynamodb").batch_get_item(RequestItems={LEDGER: {"Keys": keys}})
+        return {
+            (entry["source_arn"]["S"], entry["attempt"]["N"])
+            for entry in found["Responses"][LEDGER]
+            if entry.get("state", {}).get("S") == "RUNNING"
+        }
+
     def watch() -> None:
-        while not over.wait(0.02):
-            # In one request: one after the other, a run that ends is counted beside the one that takes its slot.
-            keys = [{"source_arn": {"S": arn}} for arn in flood]
-            found = hub.client("dynamodb").batch_get_item(RequestItems={LEDGER: {"Keys": keys}})
-            at_once.append(sum(e.get("state", {}).get("S") == "RUNNING" for e in found["Responses"][LEDGER]))
+        # BatchGetItem reads one item after the other, so it may see a run that ends and the one that takes its slot.
+        # What two readings in turn both saw was running at the moment between them.
+        before = running()
+        while not over.wait(0.01):
+            now = running()
+            at_once.append(len(before & now))
+            before = now
 
     with runs_per_spoke(hub, 5):
         watcher = threading.Thread(target=watch)
