@@ -13,10 +13,10 @@ PLAN = "tests/unit/test_plan.py"
 MIRROR = "tests/unit/test_mirror.py"
 HTTP = "tests/unit/test_images_http.py"
 LEDGER = "tests/integration/test_ledger.py"
-S3 = "tests/integration/test_copy_artifact.py"
-RESUME = "tests/integration/test_copy_artifact_resume.py"
-STREAMED = "tests/integration/test_copy_artifact_streamed.py"
-PREFIX = "tests/integration/test_copy_artifact_prefix.py"
+S3 = "tests/integration/test_copy_artifact/test_object.py"
+RESUME = "tests/integration/test_copy_artifact/test_resume.py"
+STREAMED = "tests/integration/test_copy_artifact/test_streamed.py"
+PREFIX = "tests/integration/test_copy_artifact/test_prefix.py"
 ECR = "tests/integration/test_copy_image/test_refusals.py"
 MIRRORING = "tests/integration/test_copy_image/test_mirroring.py"
 REDRIVE = "tests/integration/test_redrive.py"
@@ -167,7 +167,7 @@ GUARDS = [
     ),
     Guard(
         "an item of a newer release is not written",
-        "aws/ledger.py",
+        "aws/ledger_items.py",
         "(attribute_not_exists(#schema) OR #schema <= :schema)",
         "(attribute_not_exists(#schema) OR #schema >= :schema)",
         (f"{SWEEPING}::test_no_write_touches_an_item_of_a_newer_release",),
@@ -431,21 +431,21 @@ GUARDS = [
     ),
     Guard(
         "what a person changed in the hub stays",
-        "mirror.py",
+        "mirror_update.py",
         "if digest(hub) not in ours:",
         "if False:",
         (f"{MIRROR}::test_what_a_person_changed_in_the_hub_stays_and_stays_reported",),
     ),
     Guard(
         "a person's approval in the hub stays",
-        "mirror.py",
+        "mirror_update.py",
         "if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:",
         "if True:",
         (f"{MIRROR}::test_a_mirrored_status_does_not_overwrite_a_persons_decision",),
     ),
     Guard(
         "a rejection reaches the hub whatever it shows",
-        "mirror.py",
+        "mirror_update.py",
         "if want.source_approval == REJECTED and last.source_approval != REJECTED:",
         "if False:",
         (f"{MIRROR}::test_a_rejection_goes_through_whatever_the_hub_shows_and_takes_its_reason_along",),
@@ -759,7 +759,7 @@ GUARDS = [
         "if found.digest() != next(marks, None):",
         "if not next(marks, None):",
         (
-            "tests/integration/test_copy_artifact_changing.py"
+            "tests/integration/test_copy_artifact/test_changing.py"
             "::test_overwritten_after_it_was_summed_up_and_put_back_before_the_last_look",
         ),
     ),

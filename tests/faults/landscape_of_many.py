@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from local.landscape import HUB
 from local.sagemaker import packages
 from local.sagemaker.values import GROUP, PACKAGE, Caller, Group, Package, Reference
-from replicator.mirror import shown
+from replicator.mirror_update import shown
 from replicator.package import created, digest, fingerprint
 from tests.faults.world import SPOKE_A
 

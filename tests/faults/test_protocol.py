@@ -24,7 +24,7 @@ import pytest
 
 from replicator.aws.ledger import Ledger, Outcome
 from replicator.ledger import Entry, SupersededError, seen_after
-from replicator.mirror import Written
+from replicator.mirror_update import Written
 from tests.faults.one_item import OneItem, ledger_over
 
 if TYPE_CHECKING:
@@ -361,13 +361,13 @@ class Checker:
             return ledger.abandon(ARN, attempt, "CODE", "reason", START, started=started, stale=stale)
         also = "attempt = :attempt AND wanted = seen" if rules.abandon_by_attempt else ":attempt = :attempt"
         values = {":attempt": attempt, ":running": "RUNNING", ":failed": "FAILED"}
-        return ledger._update(ARN, "SET #state = :failed", f"#state = :running AND {also}", values)[0]
+        return ledger.update(ARN, "SET #state = :failed", f"#state = :running AND {also}", values)[0]
 
     def settle(self, ledger: Ledger, attempt: int) -> None:
         if self.rules.settle_by_attempt:
             ledger.settle(ARN, attempt)
         else:
-            ledger._update(ARN, "REMOVE unsettled", "#state = :failed", {":failed": "FAILED"})
+            ledger.update(ARN, "REMOVE unsettled", "#state = :failed", {":failed": "FAILED"})
 
     def healed(self, world: World) -> World:
         """Give what one sweep that nothing disturbs makes of a quiet world."""

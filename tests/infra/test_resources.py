@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replicator.aws.ledger import UNSETTLED
+from replicator.aws.ledger_items import UNSETTLED
 from replicator.operations.redriving import HIDDEN_SECONDS
 from replicator.reconciliation import ReconcileRequest
 from tests.infra import stacks

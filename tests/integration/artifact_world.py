@@ -125,7 +125,13 @@ class World:
 
     def listed(self) -> list[str]:
         """List the hub's bucket."""
-        return [item["Key"] for item in self.hub.list_objects_v2(Bucket=HUB_BUCKET).get("Contents", [])]
+        pages = self.hub.get_paginator("list_objects_v2").paginate(Bucket=HUB_BUCKET)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def copies(self, destination: str) -> dict[str, bytes]:
+        """Read all that is in the hub's bucket, by the part of its key below the destination of a copy."""
+        root = destination.removeprefix(f"s3://{HUB_BUCKET}/")
+        return {key.removeprefix(root): self.bytes_at(f"s3://{HUB_BUCKET}/{key}") for key in self.listed()}
 
     def put_again(self, key: str, body: bytes) -> None:
         """Write over an object of the spoke."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from replicator.aws.bus import Bus
 from replicator.aws.executions import Executions
-from replicator.aws.ledger import UNSETTLED, Ledger, Outcome
+from replicator.aws.ledger import Ledger, Outcome
+from replicator.aws.ledger_items import UNSETTLED
 from replicator.aws.open_uploads import OpenUploads
 from replicator.aws.slots import Slots
 from replicator.errors import ErrorCode

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replicator.mirror import Written
+from replicator.mirror_update import Written
 from replicator.operations.intake import DEFERRED, longest_delay
 from tests.integration.conftest import receive_all
 from tests.integration.sweep_world import ACCOUNT, NOW, SPOKE, SweepWorld, Version

@@ -9,7 +9,7 @@ import pytest
 
 from replicator.aws.ledger import Ledger, Outcome
 from replicator.ledger import State, SupersededError, seen_after, told
-from replicator.mirror import Written
+from replicator.mirror_update import Written
 from tests.integration.conftest import HUB
 
 if TYPE_CHECKING:

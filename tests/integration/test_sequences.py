@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from replicator.mirror import DESCRIPTION, desired, shown
+from replicator.mirror import DESCRIPTION, desired
+from replicator.mirror_update import shown
 from replicator.provenance import PREFIX
 from replicator.steps import Action, PlanAnswer
 from tests.integration.registry_world import KEY, CrashError, Runner, World, the_policy

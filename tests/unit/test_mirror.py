@@ -1,6 +1,7 @@
 from typing import Any
 
-from replicator.mirror import Written, creation, desired, update, written
+from replicator.mirror import creation, desired
+from replicator.mirror_update import Written, update, written
 from replicator.provenance import SOURCE_ARN
 from tests.unit.packages import ARN, IMAGE, MODEL, a_package, a_policy
 

@@ -10,7 +10,7 @@ import pytest
 from replicator.counting import Metric, reconciled
 from replicator.errors import ErrorCode, PermanentError
 from replicator.ledger import Entry, State, instant
-from replicator.mirror import Written, shown
+from replicator.mirror_update import Written, shown
 from replicator.operations.feeding import Budget, Feeder, PauseError
 from replicator.package import GONE, created, digest, fingerprint
 from replicator.reconciliation import (

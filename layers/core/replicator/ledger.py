@@ -28,7 +28,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from replicator.errors import ErrorCode, PermanentError
-from replicator.mirror import Written
+from replicator.mirror_update import Written
 from replicator.plan import Known
 from replicator.policy import REJECTED
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.ledger import State, instant
-from replicator.mirror import drifted
+from replicator.mirror_update import drifted
 from replicator.model import Strict
 from replicator.package import GONE, created, fingerprint
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
 from replicator.aws.sessions import client_config
 from replicator.errors import ErrorCode, RetryableError
 from replicator.events import OWN_DETAIL_TYPE, OWN_SOURCE
@@ -26,11 +26,7 @@ class Bus:
 
     def publish(self, detail: ReplicationDetail, now: datetime) -> None:
         """Publish "Model Replication State Change". Raises `RetryableError` when the bus does not take it."""
-        with translated(
-            f"publishing the end of {detail.source_arn} on {self._name}",
-            denied=ErrorCode.HUB_ACCESS_DENIED,
-            otherwise=ErrorCode.HUB_REFUSED,
-        ):
+        with in_hub(f"publishing the end of {detail.source_arn} on {self._name}"):
             answer = self._client.put_events(
                 Entries=[
                     {

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
 from replicator.aws.sessions import client_config
-from replicator.errors import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +38,7 @@ class Documents:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Read a document; None when there is none."""
-        with self._translated(f"reading {self.location(key)}"):
+        with in_hub(f"reading {self.location(key)}"):
             try:
                 answer = self._client.get_object(
                     Bucket=self._bucket, Key=key, ExpectedBucketOwner=self._owner
@@ -53,7 +52,7 @@ class Documents:
 
     def put(self, key: str, document: Mapping[str, Any]) -> None:
         """Write a document."""
-        with self._translated(f"writing {self.location(key)}"):
+        with in_hub(f"writing {self.location(key)}"):
             self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
@@ -61,7 +60,3 @@ class Documents:
                 ContentType="application/json",
                 ExpectedBucketOwner=self._owner,
             )
-
-    @staticmethod
-    def _translated(doing: str) -> Any:
-        return translated(doing, denied=ErrorCode.HUB_ACCESS_DENIED, otherwise=ErrorCode.HUB_REFUSED)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
 from replicator.aws.sessions import client_config
-from replicator.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     import boto3
     from mypy_boto3_stepfunctions.client import SFNClient
 
@@ -29,7 +26,7 @@ class Executions:
         pages = self._client.get_paginator("list_executions").paginate(
             stateMachineArn=self._machine, statusFilter=RUNNING
         )
-        with _translated(f"listing the executions of {self._machine}"):
+        with in_hub(f"listing the executions of {self._machine}"):
             return frozenset(each["name"] for page in pages for each in page["executions"])
 
     def status(self, name: str) -> str | None:
@@ -39,17 +36,8 @@ class Executions:
         https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
         """
         arn = self._machine.replace(":stateMachine:", ":execution:") + f":{name}"
-        with _translated(f"describing {arn}"):
+        with in_hub(f"describing {arn}"):
             try:
                 return self._client.describe_execution(executionArn=arn)["status"]
             except self._client.exceptions.ExecutionDoesNotExist:
                 return None
-
-
-def _translated(doing: str) -> AbstractContextManager[None]:
-    return translated(
-        doing,
-        denied=ErrorCode.HUB_ACCESS_DENIED,
-        otherwise=ErrorCode.HUB_REFUSED,
-        advice="Deploy the hub's stack again.",
-    )

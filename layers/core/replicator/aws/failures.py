@@ -18,6 +18,7 @@ from replicator.errors import DENIED_CODES, ErrorCode, PermanentError, Retryable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 
 @contextmanager
@@ -50,3 +51,13 @@ def translated(doing: str, *, denied: ErrorCode, otherwise: ErrorCode, advice: s
         raise PermanentError(otherwise, f"{doing}: the SDK refuses the request: {error}.{tail}") from error
     except (BotoConnectionError, HTTPClientError) as error:
         raise RetryableError(ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: {error}") from error
+
+
+def in_hub(doing: str) -> AbstractContextManager[None]:
+    """Translate what botocore raises for a call on what the hub's own stack made and allows."""
+    return translated(
+        doing,
+        denied=ErrorCode.HUB_ACCESS_DENIED,
+        otherwise=ErrorCode.HUB_REFUSED,
+        advice="Deploy the hub's stack again, then redrive.",
+    )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from functools import partial
+from typing import TYPE_CHECKING
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub, translated
 from replicator.aws.oci_copy import STREAMS
 from replicator.aws.oci_image import Outcome, copy_image
 from replicator.aws.oci_registry import Place, Registry
@@ -22,6 +23,7 @@ from replicator.steps import ALREADY_THERE, CopyAnswer, CopyResult, ImageCopy, P
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     import boto3
     from mypy_boto3_ecr import ECRClient
@@ -29,21 +31,10 @@ if TYPE_CHECKING:
     from replicator.settings import CopyImageSettings
     from replicator.steps import CopyRequest
 
+    type _Translation = Callable[[str], AbstractContextManager[None]]
+
 # https://docs.aws.amazon.com/general/latest/gr/ecr.html
 _DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
-
-
-class _Fault(TypedDict):
-    denied: ErrorCode
-    otherwise: ErrorCode
-    advice: str
-
-
-_OWN_FAULT = _Fault(
-    denied=ErrorCode.HUB_ACCESS_DENIED,
-    otherwise=ErrorCode.HUB_REFUSED,
-    advice="Deploy the hub's stack again, then redrive.",
-)
 
 
 @dataclass(frozen=True)
@@ -139,7 +130,7 @@ class HubRegistry:
 
     def registry(self) -> Registry:
         """Get an endpoint and a token."""
-        return _registry(self.client, None, "the hub's registry", _OWN_FAULT)
+        return _registry(self.client, None, "the hub's registry", in_hub)
 
     def ensure_repository(self, name: str, image: ImageReference, partition: str) -> None:
         """Make the repository unless it is there; another run may be doing the same.
@@ -154,7 +145,7 @@ class HubRegistry:
             "replicator:source-repository": image.repository,
         }
         with (
-            translated(f"making the repository {name} in the hub's registry", **_OWN_FAULT),
+            in_hub(f"making the repository {name} in the hub's registry"),
             suppress(self.client.exceptions.RepositoryAlreadyExistsException),
         ):
             self.client.create_repository(
@@ -165,7 +156,7 @@ class HubRegistry:
                 tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
         if self.settings.consumers:
-            with translated(f"letting the consumers pull from {name} in the hub's registry", **_OWN_FAULT):
+            with in_hub(f"letting the consumers pull from {name} in the hub's registry"):
                 self.client.set_repository_policy(
                     repositoryName=name,
                     policyText=json.dumps(self.settings.consumers.repository_policy(partition)),
@@ -174,22 +165,23 @@ class HubRegistry:
 
 def _source_registry(spoke: boto3.Session, image: ImageReference, package: ModelPackageArn) -> Registry:
     own = image.account == package.account
-    fault = _Fault(
+    in_spoke = partial(
+        translated,
         denied=ErrorCode.SOURCE_ACCESS_DENIED,
         otherwise=ErrorCode.SOURCE_ACCESS_DENIED,
         advice=f"Deploy spoke.yaml in account {package.account} again, then redrive.",
     )
     client = _client(spoke, image.region)
-    return _registry(client, None if own else image.account, f"the registry of {image}", fault)
+    return _registry(client, None if own else image.account, f"the registry of {image}", in_spoke)
 
 
-def _registry(client: ECRClient, account: str | None, name: str, fault: _Fault) -> Registry:
+def _registry(client: ECRClient, account: str | None, name: str, within: _Translation) -> Registry:
     """Get an endpoint and a token: new ones for every invocation, though a token lives for twelve hours."""
 
     def login() -> tuple[str, str]:
         # The token is good for Basic authentication as it comes: base64 of "AWS:<password>".
         # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_AuthorizationData.html
-        with translated(f"getting a token for {name}", **fault):
+        with within(f"getting a token for {name}"):
             answer = (
                 client.get_authorization_token(registryIds=[account])
                 if account

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
 from replicator.aws.sessions import client_config
 from replicator.errors import ErrorCode, RetryableError
 
@@ -40,11 +40,7 @@ class IntakeQueue:
 
         Those that are delayed wait for something else: for a run of their own spoke to end, which holds up no other.
         """
-        with translated(
-            f"counting the messages in {self._url}",
-            denied=ErrorCode.HUB_ACCESS_DENIED,
-            otherwise=ErrorCode.HUB_REFUSED,
-        ):
+        with in_hub(f"counting the messages in {self._url}"):
             answer = self._client.get_queue_attributes(
                 QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
             )
@@ -59,11 +55,7 @@ class IntakeQueue:
         rest = dict(enumerate(bodies))
         said = None
         for pause in (*_PAUSES, None):
-            with translated(
-                f"sending {len(rest)} messages to {self._url}",
-                denied=ErrorCode.HUB_ACCESS_DENIED,
-                otherwise=ErrorCode.HUB_REFUSED,
-            ):
+            with in_hub(f"sending {len(rest)} messages to {self._url}"):
                 answer = self._client.send_message_batch(
                     QueueUrl=self._url,
                     Entries=[{"Id": str(i), "MessageBody": body} for i, body in rest.items()],

@@ -1,4 +1,4 @@
-"""The ledger in Amazon DynamoDB. Every write is conditional; see `replicator.ledger` for the protocol."""
+"""The steps that an item of the ledger takes, as conditional writes; see `replicator.ledger` for the protocol."""
 
 from __future__ import annotations
 
@@ -6,28 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
-
-from replicator.aws.failures import translated
-from replicator.aws.sessions import client_config
-from replicator.errors import ErrorCode, PermanentError, RetryableError
+from replicator.aws.ledger_items import LedgerItems
+from replicator.errors import ErrorCode, RetryableError
 from replicator.identifiers import ModelPackageArn
-from replicator.ledger import SCHEMA, Entry, State, SupersededError, instant, tells_rejection
+from replicator.ledger import Entry, State, SupersededError, instant, tells_rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping
     from datetime import datetime
 
-    import boto3
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-
-    from replicator.mirror import Written
+    from replicator.mirror_update import Written
 
 _CLAIM_TRIES = 5
-UNSETTLED = "unsettled"
-"""The attribute, and the sparse index of the items that have it."""
 _NEVER = "9999"  # later than every time: an event of unknown age has been seen by no reading
 _EVER = "0"  # earlier than every time
 
@@ -51,28 +41,8 @@ class Claim:
     entry: Entry
 
 
-class Ledger:
-    """One table, its key ``source_arn``.
-
-    Parameters
-    ----------
-    session
-        The function's own.
-    table
-        Name of the table.
-    """
-
-    def __init__(self, session: boto3.Session, table: str) -> None:
-        self._client: DynamoDBClient = session.client("dynamodb", config=client_config())
-        self._table = table
-
-    def get(self, source_arn: str) -> Entry | None:
-        """Read an item, consistently."""
-        with _translated(f"reading the ledger's item of {source_arn}"):
-            answer = self._client.get_item(
-                TableName=self._table, Key={"source_arn": {"S": source_arn}}, ConsistentRead=True
-            )
-        return _entry(answer["Item"]) if "Item" in answer else None
+class Ledger(LedgerItems):
+    """The items, and every step that an item takes."""
 
     def claim(
         self, source_arn: str, event: str, now: datetime, after: str | None, told: str | None = None
@@ -92,7 +62,7 @@ class Ledger:
             rejection = tells_rejection(told)
             read_at = "source_seen_at" if rejection else "read_at"
             telling = {":told": told} if told else {}
-            claimed, old = self._update(
+            claimed, old = self.update(
                 source_arn,
                 "SET #state = :running, event = :event, claimed_at = :now, unsettled = :account, "
                 f"#schema = :schema{', told = :told' if told else ''} "
@@ -124,7 +94,7 @@ class Ledger:
             if old is None or (old.state is not State.RUNNING and not has_seen):
                 continue
             if not has_seen:
-                counted, old = self._update(
+                counted, old = self.update(
                     source_arn,
                     ("SET told = :told " if told else "") + "ADD wanted :one",
                     _and_newer("#state = :running", told),
@@ -147,7 +117,7 @@ class Ledger:
 
     def started(self, source_arn: str, attempt: int, execution_arn: str) -> None:
         """Note the execution of an attempt."""
-        self._update(
+        self.update(
             source_arn,
             "SET execution_arn = :arn",
             "attempt = :attempt AND #state = :running",
@@ -159,7 +129,7 @@ class Ledger:
 
         Gives the new attempt; None when the item is not waiting for an execution any more.
         """
-        entry, _ = self._update(
+        entry, _ = self.update(
             source_arn,
             "ADD attempt :one REMOVE read_at",
             "attempt = :attempt AND #state = :running AND attribute_not_exists(execution_arn)",
@@ -281,7 +251,7 @@ class Ledger:
             A round that began before this has no execution that may begin this very moment: it was the last one.
         """
         unread = "" if started else " AND (attribute_not_exists(read_at) OR read_at < :stale)"
-        entry, _ = self._update(
+        entry, _ = self.update(
             source_arn,
             "SET #state = :failed, finished_at = :now, code = :code, reason = :reason",
             "attempt = :attempt AND #state = :running" + unread,
@@ -299,7 +269,7 @@ class Ledger:
 
     def lettered(self, source_arn: str, attempt: int) -> None:
         """Note that the dead letter of a failed attempt was sent. An item at another attempt stays as it is."""
-        self._update(
+        self.update(
             source_arn,
             "SET lettered = :attempt",
             "attempt = :attempt AND #state = :failed",
@@ -308,29 +278,17 @@ class Ledger:
 
     def settle(self, source_arn: str, attempt: int) -> None:
         """Note that nothing is left to do for a failed attempt. An item at another attempt stays as it is."""
-        self._update(
+        self.update(
             source_arn,
             "REMOVE unsettled",
             "attempt = :attempt AND #state = :failed",
             {":attempt": attempt, ":failed": State.FAILED},
         )
 
-    def unsettled(self) -> Iterator[str]:
-        """List the items that are running, or failed with something left to do, page by page.
-
-        The index follows the table a moment later, so each is to be read before anything is made of it.
-        """
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._table, IndexName=UNSETTLED, ProjectionExpression="source_arn"
-        )
-        with _translated(f"listing the unsettled items of {self._table}"):
-            for page in pages:
-                yield from (item["source_arn"]["S"] for item in page["Items"])
-
     def _let_go(self, source_arn: str, attempt: int, expression: str, values: dict[str, Any]) -> bool:
         running = {":running": State.RUNNING, ":attempt": attempt}
         condition = "attempt = :attempt AND #state = :running AND wanted = seen"
-        done, entry = self._update(source_arn, expression, condition, values | running)
+        done, entry = self.update(source_arn, expression, condition, values | running)
         if done:
             return True
         if entry is None or entry.attempt != attempt:
@@ -340,44 +298,12 @@ class Ledger:
 
     def _held(self, source_arn: str, attempt: int, expression: str, values: dict[str, Any]) -> Entry:
         running = {":running": State.RUNNING, ":attempt": attempt}
-        entry, _ = self._update(
+        entry, _ = self.update(
             source_arn, expression, "attempt = :attempt AND #state = :running", values | running
         )
         if entry is None:
             raise SupersededError(f"{source_arn} is not held by attempt {attempt} any more")
         return entry
-
-    def _update(
-        self, source_arn: str, expression: str, condition: str, values: Mapping[str, Any]
-    ) -> tuple[Entry | None, Entry | None]:
-        """Write under a condition; give the new item, or None and the item for which it does not hold.
-
-        Raises `PermanentError` (``LEDGER_VERSION``) for an item of a newer release.
-        """
-        serialize = TypeSerializer().serialize
-        try:
-            with _translated(f"writing the ledger's item of {source_arn}"):
-                answer = self._client.update_item(
-                    TableName=self._table,
-                    Key={"source_arn": {"S": source_arn}},
-                    UpdateExpression=expression,
-                    # Whatever the item holds, one of a newer release is left alone.
-                    ConditionExpression=f"(attribute_not_exists(#schema) OR #schema <= :schema) AND ({condition})",
-                    ExpressionAttributeValues={
-                        key: serialize(str(v) if isinstance(v, State) else v)
-                        for key, v in {**values, ":schema": SCHEMA}.items()
-                    },
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    ExpressionAttributeNames={"#state": "state", "#schema": "schema"},  # reserved words
-                )
-        except PermanentError as error:
-            refused = error.__cause__
-            if not isinstance(refused, ClientError) or not _unmet(refused):
-                raise
-            old: Mapping[str, Any] | None = refused.response.get("Item")  # type: ignore[assignment]
-            return None, _entry(old) if old else None
-        return _entry(answer["Attributes"]), None
 
 
 def _and_newer(condition: str, told: str | None) -> str:
@@ -387,21 +313,3 @@ def _and_newer(condition: str, told: str | None) -> str:
 
 def _found(read_at: str | None) -> str:
     return ", source_seen_at = :read" if read_at else ""
-
-
-def _translated(doing: str) -> AbstractContextManager[None]:
-    return translated(
-        doing,
-        denied=ErrorCode.HUB_ACCESS_DENIED,
-        otherwise=ErrorCode.HUB_REFUSED,
-        advice="Deploy the hub's stack again, then redrive.",
-    )
-
-
-def _unmet(error: ClientError) -> bool:
-    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
-
-
-def _entry(item: Mapping[str, Any]) -> Entry:
-    deserialize = TypeDeserializer().deserialize
-    return Entry.from_item({name: deserialize(value) for name, value in item.items()})

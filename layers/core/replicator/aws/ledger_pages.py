@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
+from replicator.aws.ledger_items import entry_of
 from replicator.aws.sessions import client_config
 from replicator.errors import ErrorCode, PermanentError, RetryableError
 from replicator.ledger import Entry, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from contextlib import AbstractContextManager
 
     import boto3
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -61,7 +59,7 @@ class LedgerPages:
     def page(self, after: str | None, size: int) -> Page:
         """Read up to ``size`` items after one; None for the first."""
         start: dict[str, Any] = {"ExclusiveStartKey": {"source_arn": {"S": after}}} if after else {}
-        with self._translated("reading a page of"):
+        with in_hub(f"reading a page of the ledger {self._table}"):
             answer = self._client.scan(TableName=self._table, Limit=size, **_projection(), **start)
         unknown: dict[str, PermanentError] = {}
         entries = [_entry(item, unknown) for item in answer["Items"]]
@@ -88,7 +86,7 @@ class LedgerPages:
             }
         }
         for pause in (*_PAUSES, None):
-            with self._translated(f"reading {len(arns)} items of"):
+            with in_hub(f"reading {len(arns)} items of the ledger {self._table}"):
                 answer = self._client.batch_get_item(RequestItems=rest)
             for item in answer["Responses"].get(self._table, []):
                 found[item["source_arn"]["S"]] = _entry(item, {})
@@ -99,23 +97,14 @@ class LedgerPages:
                 self._sleep(pause)
         raise RetryableError(ErrorCode.THROTTLED, f"the ledger {self._table} does not answer for all items")
 
-    def _translated(self, doing: str) -> AbstractContextManager[None]:
-        return translated(
-            f"{doing} the ledger {self._table}",
-            denied=ErrorCode.HUB_ACCESS_DENIED,
-            otherwise=ErrorCode.HUB_REFUSED,
-            advice="Deploy the hub's stack again.",
-        )
-
 
 def _projection() -> dict[str, Any]:
     return {"ProjectionExpression": ", ".join(_NAMES), "ExpressionAttributeNames": _NAMES}
 
 
 def _entry(item: Mapping[str, Any], unknown: dict[str, PermanentError]) -> Entry:
-    deserialize = TypeDeserializer().deserialize
     try:
-        return Entry.from_item({name: deserialize(value) for name, value in item.items()})
+        return entry_of(item)
     except PermanentError as error:
         arn = item["source_arn"]["S"]
         unknown[arn] = error

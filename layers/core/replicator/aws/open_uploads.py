@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
 from replicator.aws.sessions import client_config
-from replicator.errors import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
     import boto3
@@ -67,22 +65,13 @@ class OpenUploads:
 
     def list(self) -> Iterator[OpenUpload]:
         """List them, page by page."""
-        with _translated(f"listing the uploads of {self._owned['Bucket']}"):
+        with in_hub(f"listing the uploads of {self._owned['Bucket']}"):
             yield from uploads_of(self._client, _PREFIX, self._owned)
 
     def abort(self, upload: OpenUpload) -> None:
         """Throw one away; one that is gone already is no error."""
-        with _translated(f"aborting the upload of s3://{self._owned['Bucket']}/{upload.key}"):
+        with in_hub(f"aborting the upload of s3://{self._owned['Bucket']}/{upload.key}"):
             try:
                 self._client.abort_multipart_upload(Key=upload.key, UploadId=upload.id, **self._owned)
             except self._client.exceptions.NoSuchUpload:
                 return
-
-
-def _translated(doing: str) -> AbstractContextManager[None]:
-    return translated(
-        doing,
-        denied=ErrorCode.HUB_ACCESS_DENIED,
-        otherwise=ErrorCode.HUB_REFUSED,
-        advice="Deploy the hub's stack again.",
-    )

@@ -12,7 +12,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.loaders import create_loader
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub, translated
 from replicator.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ class Sessions:
 
     def for_spoke(self, role_arn: str, account: str) -> boto3.Session:
         """Assume one of the hub's own roles, narrowed to one spoke by the session tag."""
-        with translated(
-            f"assuming {role_arn} for account {account}",
-            denied=ErrorCode.HUB_ACCESS_DENIED,
-            otherwise=ErrorCode.HUB_REFUSED,
-            advice="Deploy the hub's stack again, then redrive.",
-        ):
+        with in_hub(f"assuming {role_arn} for account {account}"):
             return self._assume(role_arn, account)
 
     def _assume(self, role_arn: str, account: str) -> boto3.Session:

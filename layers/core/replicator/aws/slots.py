@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
 from replicator.aws.sessions import client_config
-from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     import boto3
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
@@ -40,7 +37,7 @@ class Slots:
 
         True as well when the version holds one already.
         """
-        with _translated(f"taking a slot for {source_arn}"):
+        with in_hub(f"taking a slot for {source_arn}"):
             try:
                 self._client.update_item(
                     **self._of(ModelPackageArn.parse(source_arn).account),
@@ -59,7 +56,7 @@ class Slots:
 
     def release(self, source_arn: str) -> None:
         """Give back the slot of a version, if it holds one."""
-        with _translated(f"releasing the slot of {source_arn}"):
+        with in_hub(f"releasing the slot of {source_arn}"):
             self._client.update_item(
                 **self._of(ModelPackageArn.parse(source_arn).account),
                 UpdateExpression="DELETE running :arns",
@@ -68,7 +65,7 @@ class Slots:
 
     def running(self, account: str) -> frozenset[str]:
         """Give the ARNs of the versions of a spoke that hold a slot."""
-        with _translated(f"reading the slots of {account}"):
+        with in_hub(f"reading the slots of {account}"):
             answer = self._client.get_item(**self._of(account), ConsistentRead=True)
         return frozenset(answer.get("Item", {}).get("running", {}).get("SS", []))
 
@@ -77,17 +74,8 @@ class Slots:
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table, ProjectionExpression="account"
         )
-        with _translated(f"listing the spokes in {self._table}"):
+        with in_hub(f"listing the spokes in {self._table}"):
             return sorted(item["account"]["S"] for page in pages for item in page["Items"])
 
     def _of(self, account: str) -> dict[str, Any]:
         return {"TableName": self._table, "Key": {"account": {"S": account}}}
-
-
-def _translated(doing: str) -> AbstractContextManager[None]:
-    return translated(
-        doing,
-        denied=ErrorCode.HUB_ACCESS_DENIED,
-        otherwise=ErrorCode.HUB_REFUSED,
-        advice="Deploy the hub's stack again, then redrive.",
-    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
@@ -72,11 +72,7 @@ def send(
         for name, value in attributes.items()
         if value
     }
-    with translated(
-        f"sending {source_arn or 'a message'} to {queue_url}",
-        denied=ErrorCode.HUB_ACCESS_DENIED,
-        otherwise=ErrorCode.HUB_REFUSED,
-    ):
+    with in_hub(f"sending {source_arn or 'a message'} to {queue_url}"):
         sqs.send_message(QueueUrl=queue_url, MessageBody=sendable(body), MessageAttributes=typed)
 
 

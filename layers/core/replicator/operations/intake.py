@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from replicator.aws.failures import translated
+from replicator.aws.failures import in_hub
 from replicator.aws.ledger import Outcome
 from replicator.errors import ErrorCode, ReplicationError, RetryableError
 from replicator.events import ModelPackageEvent, admit
@@ -101,9 +101,7 @@ class Intake:
                 region=self.region,
                 spokes=self.settings.spoke_accounts,
             )
-            with translated(
-                f"taking in {source_arn}", denied=ErrorCode.HUB_ACCESS_DENIED, otherwise=ErrorCode.HUB_REFUSED
-            ):
+            with in_hub(f"taking in {source_arn}"):
                 return self._count(event, body, now, deferred, last=last)
         except ReplicationError as error:
             if isinstance(error, RetryableError) and not last:
@@ -177,11 +175,7 @@ class Intake:
 
     def _execution(self, source_arn: str, attempt: int) -> str | None:
         """Start the execution of an attempt and give its ARN; None when it is over already."""
-        with translated(
-            f"starting the run of {source_arn}",
-            denied=ErrorCode.HUB_ACCESS_DENIED,
-            otherwise=ErrorCode.HUB_REFUSED,
-        ):
+        with in_hub(f"starting the run of {source_arn}"):
             try:
                 answer = self.states.start_execution(
                     stateMachineArn=self.settings.state_machine_arn,

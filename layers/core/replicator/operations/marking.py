@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from replicator.events import ReplicationDetail
-from replicator.mirror import APPROVAL, source_deleted, written_rejection
+from replicator.mirror import APPROVAL
+from replicator.mirror_update import source_deleted, written_rejection
 from replicator.operations.finishing import finish
 from replicator.package import GONE
 from replicator.plan import package_not_found
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from replicator.aws.slots import Slots
     from replicator.identifiers import ModelPackageArn
     from replicator.ledger import Entry
-    from replicator.mirror import Written
+    from replicator.mirror_update import Written
     from replicator.package import Description
     from replicator.policy import Policy
 

@@ -13,17 +13,8 @@ from replicator.events import ReplicationDetail
 from replicator.identifiers import ModelPackageArn
 from replicator.ledger import State, SupersededError
 from replicator.manifests import refuse_manifests_that_point_past
-from replicator.mirror import (
-    APPROVAL,
-    METADATA,
-    Update,
-    creation,
-    desired,
-    intended,
-    last_written,
-    update,
-    written,
-)
+from replicator.mirror import APPROVAL, METADATA, creation, desired
+from replicator.mirror_update import Update, intended, last_written, update, written
 from replicator.operations.finishing import finish
 from replicator.operations.marking import Marking
 from replicator.package import created, fingerprint
@@ -40,7 +31,8 @@ if TYPE_CHECKING:
     from replicator.aws.registry import Registry
     from replicator.aws.slots import Slots
     from replicator.ledger import Entry
-    from replicator.mirror import Desired, Written
+    from replicator.mirror import Desired
+    from replicator.mirror_update import Written
     from replicator.operations.grouping import Groups
     from replicator.package import Description
     from replicator.policy import Policy

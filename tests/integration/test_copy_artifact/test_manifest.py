@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,28 +16,16 @@ from tests.integration.artifact_world import (
     SMALL,
     SPOKE_BUCKET,
     World,
-    emptied,
-    serving,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BASE = ArtifactCopy(uri=f"s3://{SPOKE_BUCKET}/w/", type="prefix", destination=DESTINATION)
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
 @pytest.fixture
-def aws(running: World) -> World:
-    world = emptied(running)
-    world.put("w/one.bin", b"one")
-    world.put("w/d/two.bin", b"two")
-    return world
+def aws(aws: World) -> World:
+    aws.put("w/one.bin", b"one")
+    aws.put("w/d/two.bin", b"two")
+    return aws
 
 
 def test_what_a_manifest_lists_is_where_the_mirrored_prefix_is(aws: World) -> None:

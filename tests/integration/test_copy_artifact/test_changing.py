@@ -5,16 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
 from local.faults import Fault
 from replicator.errors import ErrorCode, PermanentError
-from tests.integration.artifact_world import HUB_BUCKET, SMALL, SPOKE_BUCKET, World, emptied, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.integration.artifact_world import HUB_BUCKET, SMALL, SPOKE_BUCKET, World
 
 COUNT = 24
 URI = f"s3://{SPOKE_BUCKET}/many/"
@@ -23,26 +19,18 @@ FIRST_LISTING = 4
 """Answers of S3, of seven objects each, with all of them."""
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
 @pytest.fixture
-def aws(running: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    world = emptied(running)
+def aws(aws: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
     monkeypatch.setattr("replicator.aws.artifact_listing.PAGE", 7)
     for number in range(COUNT):
-        world.put(f"many/{number:03}", b"%02d" % number)
-    world.faults.clear()
-    return world
+        aws.put(f"many/{number:03}", b"%02d" % number)
+    aws.faults.clear()
+    return aws
 
 
 def in_the_hub(aws: World) -> list[str]:
-    pages = aws.hub.get_paginator("list_objects_v2").paginate(Bucket=HUB_BUCKET)
-    return [item["Key"].rpartition("/")[2] for page in pages for item in page.get("Contents", [])]
+    return [key.rpartition("/")[2] for key in aws.listed()]
 
 
 def test_overwritten_after_it_was_summed_up_and_put_back_before_the_last_look(aws: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,12 +18,7 @@ from tests.integration.artifact_world import (
     SPOKE,
     SPOKE_BUCKET,
     World,
-    emptied,
-    serving,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LARGE = hashlib.shake_256(b"weights").digest(300 * KIB)
 OWNERS = {SPOKE_BUCKET: SPOKE, HUB_BUCKET: HUB}
@@ -40,20 +35,13 @@ STREAMED = {
 }
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
 @pytest.fixture
-def aws(running: World) -> World:
+def aws(aws: World) -> World:
     """Hold a small and a large object, with tags."""
-    world = emptied(running)
-    world.put("w/small", b"small", Tagging="team=risk")
-    world.put("w/large", LARGE, Tagging="team=risk")
-    world.faults.clear()
-    return world
+    aws.put("w/small", b"small", Tagging="team=risk")
+    aws.put("w/large", LARGE, Tagging="team=risk")
+    aws.faults.clear()
+    return aws
 
 
 def assert_owners(aws: World, *asked: set[str]) -> None:

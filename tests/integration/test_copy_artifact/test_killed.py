@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -27,14 +27,9 @@ from tests.integration.artifact_world import (
     SMALL,
     SPOKE_BUCKET,
     World,
-    emptied,
-    serving,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STREAMS = 3
 TUNING = replace(SMALL, streams=STREAMS)
 OBJECT = {"model.tar.gz": hashlib.shake_256(b"a model").digest(768 * KIB)}
@@ -64,17 +59,6 @@ copy_artifact(
     Tuning(**tuning),
 )
 """
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture
-def aws(running: World) -> World:
-    return emptied(running)
 
 
 def written(aws: World) -> Counter[tuple[str, str]]:

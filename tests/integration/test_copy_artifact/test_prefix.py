@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,12 +15,7 @@ from tests.integration.artifact_world import (
     KIB,
     SPOKE_BUCKET,
     World,
-    emptied,
-    serving,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LARGE = hashlib.shake_256(b"weights").digest(300 * KIB)
 MODEL = {
@@ -36,26 +30,10 @@ MODEL = {
 }
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture
-def aws(running: World) -> World:
-    return emptied(running)
-
-
 def put_model(aws: World, prefix: str = "models/churn/") -> str:
     for inner, body in MODEL.items():
         aws.put(prefix + inner, body)
     return f"s3://{SPOKE_BUCKET}/{prefix}"
-
-
-def copies(aws: World, destination: str) -> dict[str, bytes]:
-    root = destination.removeprefix(f"s3://{HUB_BUCKET}/")
-    return {key.removeprefix(root): aws.bytes_at(f"s3://{HUB_BUCKET}/{key}") for key in aws.listed()}
 
 
 def test_every_object_is_copied_in_its_place(aws: World) -> None:
@@ -64,7 +42,7 @@ def test_every_object_is_copied_in_its_place(aws: World) -> None:
     result = aws.copied(uri, kind="prefix")
     assert result.destination.startswith(f"s3://{HUB_BUCKET}/{DESTINATION}")
     assert result.destination.endswith("/")
-    assert copies(aws, result.destination) == MODEL
+    assert aws.copies(result.destination) == MODEL
     assert (result.objects, result.bytes) == (len(MODEL), sum(map(len, MODEL.values())))
     assert (result.verified, result.method) == ("CRC64NVME", "server-side")
     assert result.checksum is not None
@@ -78,14 +56,14 @@ def test_without_the_slash_it_is_the_same_prefix(aws: World) -> None:
     with_slash = aws.copied(uri, kind="prefix")
     without = aws.copied(uri.rstrip("/"), kind="prefix")
     assert without.destination == with_slash.destination
-    assert copies(aws, without.destination) == MODEL
+    assert aws.copies(without.destination) == MODEL
 
 
 def test_a_whole_bucket(aws: World) -> None:
     aws.put("a", b"1")
     aws.put("b/c", b"2")
     result = aws.copied(f"s3://{SPOKE_BUCKET}/", kind="prefix")
-    assert copies(aws, result.destination) == {"a": b"1", "b/c": b"2"}
+    assert aws.copies(result.destination) == {"a": b"1", "b/c": b"2"}
 
 
 def test_again_it_is_already_there_at_the_same_place_with_the_same_checksum(aws: World) -> None:
@@ -127,7 +105,7 @@ def test_an_empty_prefix(aws: World) -> None:
 def test_a_prefix_that_is_also_an_object(aws: World) -> None:
     aws.put("models/churn", b"an object of the same name")
     result = aws.copied(put_model(aws), kind="prefix")
-    assert copies(aws, result.destination) == MODEL
+    assert aws.copies(result.destination) == MODEL
 
 
 @pytest.mark.parametrize("change", ["written", "deleted", "added"])
@@ -164,7 +142,7 @@ def test_only_what_is_denied_is_streamed(aws: World) -> None:
     aws.faults.clear()
     result = aws.copied(uri, kind="prefix")
     assert result.method == "server-side, streamed"
-    assert copies(aws, result.destination) == {**MODEL, "kms.bin": b"spoke's own"}
+    assert aws.copies(result.destination) == {**MODEL, "kms.bin": b"spoke's own"}
     assert aws.faults.count("PutObject") == 1
 
 
@@ -173,7 +151,7 @@ def test_a_prefix_that_only_the_spoke_may_list_is_streamed(aws: World) -> None:
     aws.rules.denied.add((SPOKE_BUCKET, HUB))
     result = aws.copied(uri, kind="prefix")
     assert result.method == "streamed"
-    assert copies(aws, result.destination) == MODEL
+    assert aws.copies(result.destination) == MODEL
 
 
 def test_an_object_in_the_hub_with_other_bytes_is_copied_again(aws: World) -> None:
@@ -182,7 +160,7 @@ def test_an_object_in_the_hub_with_other_bytes_is_copied_again(aws: World) -> No
     aws.hub.put_object(Bucket=HUB_BUCKET, Key=f"{root}config.json", Body=b"[]")
     aws.hub.put_object(Bucket=HUB_BUCKET, Key=f"{root}empty.txt", Body=b"not empty")
     result = aws.copied(uri, kind="prefix")
-    assert copies(aws, result.destination) == MODEL
+    assert aws.copies(result.destination) == MODEL
 
 
 def test_what_was_finished_before_a_crash_is_not_copied_again(aws: World) -> None:
@@ -196,4 +174,4 @@ def test_what_was_finished_before_a_crash_is_not_copied_again(aws: World) -> Non
     aws.faults.clear()
     result = aws.copied(uri, kind="prefix")
     assert aws.faults.count("CopyObject") == 20 - done
-    assert copies(aws, result.destination) == {f"{n:03}": b"%d" % n for n in range(20)}
+    assert aws.copies(result.destination) == {f"{n:03}": b"%d" % n for n in range(20)}

@@ -12,10 +12,10 @@ import pytest
 from local.faults import Fault
 from replicator.errors import ErrorCode, PermanentError
 from replicator.steps import CopyResult, Progress
-from tests.integration.artifact_world import HUB_BUCKET, KIB, SMALL, SPOKE_BUCKET, World, emptied, serving
+from tests.integration.artifact_world import KIB, SMALL, SPOKE_BUCKET, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from local.faults import LoggedRequest
     from replicator.aws.artifact_facts import Tuning
@@ -28,25 +28,18 @@ REQUESTS = COUNT + 2 * 5
 HURRIED = replace(SMALL, margin=50.0, streams=4)
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
 @pytest.fixture(params=["one page", "many pages"])
-def aws(running: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
+def aws(aws: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
     """Hold 24 small objects and two large ones, which S3 lists at once or seven at a time."""
-    world = emptied(running)
     if request.param == "many pages":
         monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
         monkeypatch.setattr("replicator.aws.artifact_listing.PAGE", 7)
     for number in range(COUNT):
-        world.put(f"many/{number:03}", b"%02d" % number)
-    world.put("many/007.large", LARGE)
-    world.put("many/ü/large + %2F", LARGE)
-    world.faults.clear()
-    return world
+        aws.put(f"many/{number:03}", b"%02d" % number)
+    aws.put("many/007.large", LARGE)
+    aws.put("many/ü/large + %2F", LARGE)
+    aws.faults.clear()
+    return aws
 
 
 def until(aws: World, requests: int) -> Callable[[], float]:
@@ -83,13 +76,6 @@ def in_rounds(
             marks.append(len(aws.faults.log))
 
 
-def copies(aws: World, result: CopyResult) -> dict[str, bytes]:
-    root = result.destination.removeprefix(f"s3://{HUB_BUCKET}/")
-    pages = aws.hub.get_paginator("list_objects_v2").paginate(Bucket=HUB_BUCKET)
-    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-    return {key.removeprefix(root): aws.bytes_at(f"s3://{HUB_BUCKET}/{key}") for key in keys}
-
-
 EXPECTED = {
     **{f"{number:03}": b"%02d" % number for number in range(COUNT)},
     "007.large": LARGE,
@@ -101,7 +87,7 @@ EXPECTED = {
 def test_a_cut_after_any_number_of_requests_is_gone_on_with(aws: World, requests: int) -> None:
     marks: list[int] = []
     result, said = in_rounds(aws, requests, marks=marks)
-    assert copies(aws, result) == EXPECTED
+    assert aws.copies(result.destination) == EXPECTED
     assert (result.objects, result.bytes) == (len(EXPECTED), sum(map(len, EXPECTED.values())))
     assert arrived(aws) == REQUESTS
     for mark, progress in zip(marks, said, strict=True):
@@ -133,7 +119,7 @@ def test_the_same_progress_again_comes_to_the_same(aws: World) -> None:
     first = aws.copy(URI, kind="prefix", seconds_left=until(aws, 5), tuning=HURRIED).progress
     aws.copy(URI, kind="prefix", progress=first, seconds_left=until(aws, 20), tuning=HURRIED)
     result = aws.copied(URI, kind="prefix", progress=first)
-    assert copies(aws, result) == EXPECTED
+    assert aws.copies(result.destination) == EXPECTED
     assert result.checksum == aws.copied(URI, kind="prefix").checksum
     assert arrived(aws) == REQUESTS
 
@@ -195,7 +181,7 @@ def test_what_is_throttled_goes_on_after_the_cursor(aws: World) -> None:
         assert said.cursor.after > (before.cursor.after if before and before.cursor else "")
     aws.faults.clear()
     result = aws.copied(URI, kind="prefix", progress=said)
-    assert copies(aws, result) == EXPECTED
+    assert aws.copies(result.destination) == EXPECTED
     assert result.checksum == aws.copied(URI, kind="prefix").checksum
 
 
@@ -218,4 +204,4 @@ def test_a_slow_object_holds_up_no_more_than_the_window(aws: World) -> None:
     aws.faults.add(Fault(operation="HeadObject", path=f"{SPOKE_BUCKET}/many/", times=None, hook=note))
     result = aws.copied(URI, kind="prefix", tuning=replace(SMALL, window=window))
     assert meanwhile == [window]
-    assert copies(aws, result) == EXPECTED
+    assert aws.copies(result.destination) == EXPECTED

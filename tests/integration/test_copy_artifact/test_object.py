@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from moto.s3.models import s3_backends
@@ -26,27 +26,11 @@ from tests.integration.artifact_world import (
     STRANGER,
     STRANGERS_BUCKET,
     World,
-    emptied,
-    serving,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SMALL_BODY = b"a small model" * 100
 LARGE_BODY = hashlib.shake_256(b"a large model").digest(500 * KIB)
 """Eight parts of 64 KiB, the last of them smaller."""
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture
-def aws(running: World) -> World:
-    return emptied(running)
 
 
 def refused(aws: World, uri: str, code: ErrorCode, **more: Any) -> str:

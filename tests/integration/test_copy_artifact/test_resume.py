@@ -14,7 +14,7 @@ import pytest
 
 from local.faults import Fault
 from replicator.errors import ErrorCode, PermanentError, RetryableError
-from tests.integration.artifact_world import HUB_BUCKET, KIB, SMALL, World, emptied, serving
+from tests.integration.artifact_world import HUB_BUCKET, KIB, SMALL, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
 PARTS = 16
 BODY = hashlib.shake_256(b"a large model").digest(PARTS * 64 * KIB - 100)
 HURRIED = replace(SMALL, streams=4, margin=50.0)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture
-def aws(running: World) -> World:
-    return emptied(running)
 
 
 @pytest.mark.parametrize("k", [0, 1, 5, 11, 15])

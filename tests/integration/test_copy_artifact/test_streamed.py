@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from moto.s3.models import s3_backends
@@ -23,29 +22,17 @@ from tests.integration.artifact_world import (
     SPOKE,
     SPOKE_BUCKET,
     World,
-    emptied,
-    serving,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BODY = hashlib.shake_256(b"a model").digest(300 * KIB)
 """Ten parts of 32 KiB when it is streamed."""
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
 @pytest.fixture
-def aws(running: World) -> World:
+def aws(aws: World) -> World:
     """Keep the hub out of the spoke's bucket; the spoke's own role may read it."""
-    world = emptied(running)
-    world.rules.denied.add((SPOKE_BUCKET, HUB))
-    return world
+    aws.rules.denied.add((SPOKE_BUCKET, HUB))
+    return aws
 
 
 @pytest.mark.parametrize("size", [0, 1, 32 * KIB, 32 * KIB + 1, 300 * KIB])

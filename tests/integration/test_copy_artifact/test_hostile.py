@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from moto.s3.models import s3_backends
@@ -24,28 +24,12 @@ from tests.integration.artifact_world import (
     SPOKE,
     SPOKE_BUCKET,
     World,
-    emptied,
-    serving,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PARTS = 6
 BODY = hashlib.shake_256(b"a model").digest(PARTS * 64 * KIB - 7)
 CUSTOMER_KEY = "arn:aws:kms:eu-west-1:222222222222:key/99999999-2222-3333-4444-555555555555"
 READS = ("CopyObject", "UploadPartCopy", "GetObject")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
-@pytest.fixture
-def aws(running: World) -> World:
-    return emptied(running)
 
 
 def refused(aws: World, uri: str, code: ErrorCode, kind: str = "object") -> str:

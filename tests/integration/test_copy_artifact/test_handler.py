@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,12 +20,7 @@ from tests.integration.artifact_world import (
     SETTINGS,
     SPOKE_BUCKET,
     World,
-    emptied,
-    serving,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass
@@ -42,23 +37,17 @@ class Context:
         return self.milliseconds
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[World]:
-    with serving() as world:
-        yield world
-
-
 @pytest.fixture
-def aws(running: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def aws(aws: World, monkeypatch: pytest.MonkeyPatch) -> World:
     for name, value in SETTINGS.model_dump().items():
         monkeypatch.setenv(name.upper(), value)
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "a-hub")
-    credentials = running.own.get_credentials()
+    credentials = aws.own.get_credentials()
     assert credentials is not None
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", credentials.secret_key)
     monkeypatch.setenv("AWS_SESSION_TOKEN", credentials.token or "")
-    return emptied(running)
+    return aws
 
 
 def event(uri: str, **more: Any) -> dict[str, Any]:
