@@ -6,6 +6,7 @@ The expressions are the shipped ones: `replicator.aws.ledger.Ledger` runs on it 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -77,8 +78,7 @@ class OneItem:
         terms = r"attribute_not_exists\((?P<absent>#?\w+)\)|(?P<left>[#:]?\w+) (?P<op>=|<>|<=|<) (?P<right>[#:]?\w+)"
         text = re.sub(terms, term, condition)
         text = text.replace("AND", "and").replace("OR", "or")
-        assert re.fullmatch(r"(True|False|and|or|[() ])+", text), condition
-        return bool(eval(text))  # noqa: S307
+        return _truth(text)
 
     def _apply(self, expression: str, values: dict[str, Any], item: dict[str, Any]) -> None:
         clauses = re.split(r"\b(SET|ADD|REMOVE)\b ", expression)[1:]
@@ -93,6 +93,12 @@ class OneItem:
                     item[name] = before.get(name, 0) + self._value(operand, values, before)
                 else:
                     item.pop(part, None)
+
+
+@cache
+def _truth(text: str) -> bool:
+    assert re.fullmatch(r"(True|False|and|or|[() ])+", text), text
+    return bool(eval(text))  # noqa: S307
 
 
 def ledger_over(table: OneItem) -> Ledger:

@@ -81,11 +81,18 @@ def without(guard: Guard, folder: Path) -> Path:
     return folder
 
 
-def results(guards: Iterable[Guard]) -> dict[str, Result]:
-    """Run the tests of each guard without it, and all of them with every guard (under the name "")."""
+def results(guards: Iterable[Guard], *, untouched: bool) -> dict[str, Result]:
+    """Run the tests of each guard without it.
+
+    Parameters
+    ----------
+    untouched
+        Run all of them with every guard as well; the result's name is "".
+    """
     chosen = list(guards)
     with tempfile.TemporaryDirectory() as folder:
-        jobs = [Job("", str(LAYER), sorted({test for guard in chosen for test in guard.tests}))]
+        tests = sorted({test for guard in chosen for test in guard.tests})
+        jobs = [Job("", str(LAYER), tests)] if untouched else []
         for number, guard in enumerate(chosen):
             try:
                 layer = without(guard, Path(folder) / str(number))

@@ -115,10 +115,13 @@ class Checker:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
+        self._table = OneItem()
+        self._ledger = ledger_over(self._table)
 
     def ledger(self, world: World) -> tuple[Ledger, OneItem]:
-        table = OneItem(dict(world.item) if world.item is not None else None)
-        return ledger_over(table), table
+        """Give the ledger as it is in a state, until it is asked for again."""
+        self._table.item = dict(world.item) if world.item is not None else None
+        return self._ledger, self._table
 
     def after(self, world: World, table: OneItem) -> World:
         item = tuple(sorted(table.item.items(), key=lambda pair: pair[0])) if table.item is not None else None

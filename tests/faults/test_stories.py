@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.faults.world import World
 
 SEED = os.environ.get("HYPOTHESIS_SEED")
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "10"))
 STEPS = 20
 SETTINGS = settings(
     max_examples=EXAMPLES,

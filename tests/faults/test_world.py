@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +16,7 @@ from tests.faults.wire import Effect, Strike
 from tests.faults.world import KILLED, SPOKE_A, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.faults.models import Models, Version
 
@@ -228,3 +231,16 @@ def test_the_machine_refuses_what_it_does_not_know() -> None:
     ):
         with pytest.raises(NotImplementedError):
             run(machine({"A": state}, failing(0, "")), json.loads("{}"))
+
+
+def test_a_request_that_breaks_off_in_its_body_is_not_waited_for(world: World) -> None:
+    """The source of a layer fails while the layer is sent: nobody awaits an answer to what was sent of it."""
+
+    def body() -> Iterator[bytes]:
+        yield b"the beginning"
+        raise ConnectionResetError
+
+    with socket.create_server(("127.0.0.1", 0)) as server, world.wire.invocation("copy-image"):
+        connection = http.client.HTTPConnection("127.0.0.1", server.getsockname()[1])
+        with closing(connection), pytest.raises(ConnectionResetError):
+            connection.request("PUT", "/v2/scorer/blobs/uploads/1", body(), {"Content-Length": "100"})

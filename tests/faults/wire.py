@@ -58,6 +58,8 @@ class Call:
     number: int
     """Which of its kind in this case, from 1."""
     request: Request = field(compare=False, repr=False)
+    begins: bool = field(default=False, compare=False, repr=False)
+    """Whether it is the first of its invocation."""
 
     def __str__(self) -> str:
         return f"{self.function} {self.service}.{self.operation} {self.number}"
@@ -133,6 +135,7 @@ class _Invocation:
     number: int
     function: str
     dead: bool = False
+    begun: bool = False
     in_flight: int = 0
 
 
@@ -187,12 +190,13 @@ class Wire:
             while mine.in_flight and time.monotonic() < until:
                 time.sleep(0.001)
             self._invocation = None
+            assert not mine.in_flight, f"{mine.in_flight} requests of {function} did not land in 20 s"
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch every connection of this process."""
         kind = http.client.HTTPConnection
-        methods = ("putrequest", "putheader", "endheaders", "send", "getresponse")
+        methods = ("putrequest", "putheader", "endheaders", "send", "getresponse", "close")
         originals = {name: getattr(kind, name) for name in methods}
         wrappers = {name: getattr(self, f"_{name}") for name in methods}
 
@@ -227,7 +231,7 @@ class Wire:
         self._after(connection, pending)
         return answer
 
-    # The five methods
+    # The six methods
 
     def _putrequest(
         self, original: Any, connection: Any, method: str, url: str, *args: Any, **more: Any
@@ -274,6 +278,13 @@ class Wire:
         self._after(connection, pending)
         return response
 
+    def _close(self, original: Any, connection: Any) -> None:
+        # Of a request whose body could not be sent to its end nobody awaits the answer.
+        pending: _Pending | None = connection.__dict__.get("_wire")
+        original(connection)
+        if pending is not None:
+            self._landed(pending)
+
     @staticmethod
     def _after(connection: Any, pending: _Pending) -> None:
         if pending.effect is Effect.TIMED_OUT:
@@ -295,7 +306,8 @@ class Wire:
             service, operation = request.name
             kind = f"{invocation.function} {service}.{operation}"
             self._kinds[kind] += 1
-            call = Call(invocation.function, service, operation, self._kinds[kind], request)
+            begins, invocation.begun = not invocation.begun, True
+            call = Call(invocation.function, service, operation, self._kinds[kind], request, begins)
             self.calls.append(call)
             strike = self._struck_by(call, invocation)
         if strike is None:

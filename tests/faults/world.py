@@ -26,13 +26,10 @@ import uuid
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
 
-import botocore.endpoint
-from botocore.hooks import BaseEventHooks, EventAliaser, HierarchicalEmitter
 from moto.awslambda_simple.models import lambda_simple_backends
 from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
@@ -49,6 +46,7 @@ from replicator.aws import artifacts, oci_http
 from replicator.aws.artifact_facts import Tuning
 from replicator.operations import redriving
 from replicator.parts import PartLimits
+from tests.faults import shortcuts
 from tests.faults.machine import Machine, StateError
 from tests.faults.wire import Crashed, Wire
 
@@ -74,33 +72,6 @@ SMALL = Tuning(
 """The engine of artifacts with everything smaller, so that 40 KiB are three parts."""
 _MOST_ROUNDS = 60
 KILLED = "Runtime.ExitError"
-
-
-# A third of a replication's time goes into sessions, of which every invocation makes new ones: botocore then looks at
-# the signature of each of its 130 handlers, and at the name of each event.
-_alias: Any = EventAliaser._alias_event_name  # type: ignore[attr-defined]
-
-
-@cache
-def _aliased(name: str) -> str:
-    return str(_alias(EventAliaser(HierarchicalEmitter()), name))
-
-
-_SLOW: tuple[tuple[Any, str, Any], ...] = (
-    (BaseEventHooks, "_verify_accept_kwargs", lambda hooks, function: True),
-    (EventAliaser, "_alias_event_name", lambda hooks, name: _aliased(name)),
-)
-
-
-class _NoSleep:
-    """Stands for the module ``time`` where botocore waits before it tries again."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
-
-    @staticmethod
-    def sleep(seconds: float) -> None:
-        """Do not wait."""
 
 
 @dataclass
@@ -186,11 +157,9 @@ class World:
         enter = self._stack.enter_context
         self.aws = enter(LocalAws())
         self.aws.queues.pause()  # before there is anything to take: messages are taken by `deliver`
-        for name in _SLOW:
-            enter(mock.patch.object(*name))
+        enter(shortcuts.taken())
         enter(mock.patch.object(Execution, "start", lambda execution: self._started(execution)))
         enter(mock.patch.object(artifacts, "Tuning", return_value=SMALL))
-        enter(mock.patch.object(botocore.endpoint, "time", _NoSleep()))
         enter(mock.patch.object(redriving, "WAIT_SECONDS", 0))
         enter(mock.patch.object(oci_http, "random", SimpleNamespace(uniform=lambda low, high: 0.0)))
         self.aws.s3_rules.smallest_part, self.aws.s3_rules.largest_copy = KIB, 64 * KIB
