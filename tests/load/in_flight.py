@@ -74,9 +74,24 @@ class InFlight:
             for execution in list(machine.executions)
         )
 
+    def _runs(self) -> set[tuple[str, Any]]:
+        """Give the version and attempt of each run."""
+        table = dynamodb_backends[self._hub][self._region].tables[LEDGER]
+        attributes = [(item.hash_key.value, item.attrs) for item in list(table.items.values())]
+        return {
+            (arn, attrs["attempt"].value)
+            for arn, attrs in attributes
+            if "attempt" in attrs and "state" in attrs and attrs["state"].value == "RUNNING"
+        }
+
     def _look(self) -> None:
+        before = self._runs()
         while not self._over.is_set():
-            running = Counter(account_of(arn) for arn, state in self.items().items() if state == "RUNNING")
+            # A look takes a while, and may see a run that ends and the one that takes its slot. What two looks in
+            # turn both saw was running at the moment between them.
+            now = self._runs()
+            running = Counter(account_of(arn) for arn, _ in before & now)
+            before = now
             self.most = max(self.most, running.total())
             self.peaks |= running
             self.looks += 1
