@@ -22,7 +22,7 @@ CASES = [
 ]
 CRASHES = (Effect.CRASH_BEFORE, Effect.CRASH_AFTER)
 ONE_AFTER_THE_OTHER = {"intake", "plan", "register"}
-"""These have one request under way at a time."""
+"""These have one request under way at a time: `test_functions_that_do_one_thing_after_the_other`."""
 PAIRS = 24
 SEED = 20260107
 
@@ -42,6 +42,15 @@ def test_a_crash_at_any_request(scenarios: Scenarios, scenario: str, function: s
         if problem:
             problems.append(f"{effect} {call}: {problem}")
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("scenario", ["first", "update", "rejection"])
+def test_functions_that_do_one_thing_after_the_other(scenarios: Scenarios, scenario: str) -> None:
+    calls = scenarios.requests(scenario)
+    assert {call.function for call in calls if not call.alone} <= {"copy-artifact", "copy-image"}
+    assert {call.function for call in calls} >= ONE_AFTER_THE_OTHER
+    if scenario == "first":
+        assert not all(call.alone for call in calls), "the copies do several things at once"
 
 
 @pytest.mark.parametrize("scenario", ["first", "update", "rejection"])

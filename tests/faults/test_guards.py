@@ -43,6 +43,10 @@ if EVERY_GUARD:
         assert outcomes[""].code == PASSED, outcomes[""].said
 
 
+def test_no_guard_is_taken_out_that_nobody_asked_for(outcomes: dict[str, Result]) -> None:
+    assert outcomes.keys() - {""} <= {guard.protects for guard in TAKEN_OUT}
+
+
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.protects.replace(" ", "-"))
 def test_the_table_fits_the_code(guard: Guard, tmp_path: Path) -> None:
     without(guard, tmp_path)  # says so when it does not

@@ -60,6 +60,8 @@ class Call:
     request: Request = field(compare=False, repr=False)
     begins: bool = field(default=False, compare=False, repr=False)
     """Whether it is the first of its invocation."""
+    alone: bool = field(default=True, compare=False, repr=False)
+    """Whether none of its invocation was under way when it was about to leave."""
 
     def __str__(self) -> str:
         return f"{self.function} {self.service}.{self.operation} {self.number}"
@@ -307,7 +309,8 @@ class Wire:
             kind = f"{invocation.function} {service}.{operation}"
             self._kinds[kind] += 1
             begins, invocation.begun = not invocation.begun, True
-            call = Call(invocation.function, service, operation, self._kinds[kind], request, begins)
+            alone = invocation.in_flight == 0
+            call = Call(invocation.function, service, operation, self._kinds[kind], request, begins, alone)
             self.calls.append(call)
             strike = self._struck_by(call, invocation)
         if strike is None:

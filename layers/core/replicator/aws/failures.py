@@ -59,5 +59,5 @@ def in_hub(doing: str) -> AbstractContextManager[None]:
         doing,
         denied=ErrorCode.HUB_ACCESS_DENIED,
         otherwise=ErrorCode.HUB_REFUSED,
-        advice="Deploy the hub's stack again, then redrive.",
+        advice="Deploy the hub's stack again, then redrive what failed.",
     )
