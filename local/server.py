@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from local.ecr import LocalRegistry
     from local.iam import Authority
-    from local.s3_rules import S3Rules
+    from local.s3 import S3Rules
     from local.sagemaker import SageMakerRegistry
 
 _one_at_a_time = threading.Lock()

@@ -10,6 +10,7 @@ from unittest import mock
 
 import boto3
 from botocore.config import Config
+from moto.kms.models import kms_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
 
-    from local.s3_rules import S3Rules
+    from local.s3 import S3Rules
 
 REGION: Final = "eu-west-1"
 HUB, SPOKE, STRANGER = "111111111111", "222222222222", "333333333333"
@@ -170,8 +171,21 @@ def serving() -> Iterator[World]:
             listening.server_close()
 
 
+def make_key(account: str, key_id: str | None = None) -> str:
+    """Make a KMS key in an account, unless it is there, and give its ARN."""
+    backend = kms_backends[account][REGION]
+    key = backend.keys.get(key_id)
+    if key is None:
+        key = backend.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "", None)
+        key.arn = key.arn.replace(key.id, key_id or key.id)
+        key.id = key_id or key.id
+        backend.keys[key.id] = key
+    return str(key.arn)
+
+
 def emptied(world: World) -> World:
-    """Give the world with three new buckets, small limits and no faults."""
+    """Give the world with three new buckets, small limits, no faults, and the key of the hub."""
+    assert make_key(HUB, KEY_ARN.rpartition("/")[2]) == KEY_ARN
     for backends in s3_backends.values():  # not s3_backends.reset(): that forgets every account's credentials
         backends.reset()
     s3_backends.bucket_accounts.clear()
