@@ -267,13 +267,11 @@ class Copier:
             self.tally.there(len(manifest.raw), len(manifest.raw))
             return answer
         failure = self.hub.failure(answer, f"putting the manifest of {image}")
-        if isinstance(failure, PermanentError) and failure.code is ErrorCode.IMAGE_REJECTED:
-            # Amazon ECR refuses to put the same image again under an immutable tag: another run was quicker.
-            if self.hub.head_manifest(reference) == manifest.digest:
-                self.tally.there(len(manifest.raw))
-                return answer
-            if "BLOB_UNKNOWN" in failure.message:
-                raise TransientError(ErrorCode.SERVICE_UNAVAILABLE, failure.message)
+        rejected = isinstance(failure, PermanentError) and failure.code is ErrorCode.IMAGE_REJECTED
+        # Amazon ECR refuses to put the same image again under an immutable tag: another run was quicker.
+        if rejected and self.hub.head_manifest(reference) == manifest.digest:
+            self.tally.there(len(manifest.raw))
+            return answer
         raise failure
 
     def _missing(self, reference: str, above: str | None = None) -> PermanentError:
