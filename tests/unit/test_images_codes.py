@@ -28,12 +28,13 @@ from replicator.aws.oci_codes import MOST_SAID, codes_of, text_of
 )
 def test_codes_come_from_the_member_that_has_them(document: Any, codes: set[str], text: str) -> None:
     body = json.dumps(document).encode()
-    assert (codes_of(body), text_of(body)) == (codes, text)
+    assert set(codes_of(body)) == codes
+    assert text_of(body) == text
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>\nDENIED", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_document_has_no_codes(body: bytes) -> None:
-    assert codes_of(body) == set()
+    assert not codes_of(body)
     assert "\n" not in text_of(body)
     assert len(text_of(body)) <= MOST_SAID
 

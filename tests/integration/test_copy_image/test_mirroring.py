@@ -138,6 +138,33 @@ def test_what_refers_to_the_image_is_there_before_its_tag(world: World) -> None:
     assert puts[-1].endswith(mirror_tag(IMAGE.digest))
 
 
+@pytest.mark.parametrize("takes", [True, False])
+def test_referrers_come_where_the_hubs_registry_takes_them_and_are_noted_elsewhere(
+    world: World, caplog: pytest.LogCaptureFixture, takes: bool
+) -> None:
+    # https://github.com/aws/containers-roadmap/issues/2783
+    attestation = build_referrer(IMAGE, "application/spdx+json", b"{}")
+    cosign = image_of(Blob("application/vnd.oci.image.config.v1+json", b"{}"), [Blob("text/plain", b"s")])
+    tag = f"{IMAGE.digest.replace(':', '-')}.sig"
+    world.push(IMAGE, "team/scorer")
+    world.push(attestation, "team/scorer", None)
+    world.push(cosign, "team/scorer", tag)
+    world.registry.repositories.takes_referrers = takes
+
+    answer = world.copy()
+
+    assert answer["result"]["pin"] == IMAGE.digest
+    held = world.hub_images()
+    assert held[IMAGE.digest] == [mirror_tag(IMAGE.digest)]
+    # cosign's tag needs no subject, so that a signature comes either way.
+    assert held[cosign.digest] == [tag]
+    assert (attestation.digest in held) is takes
+    reasons = [str(vars(record)["reason"]) for record in caplog.records if "reason" in vars(record)]
+    assert len(reasons) == (not takes)
+    assert all(attestation.digest in reason and "405 UNSUPPORTED" in reason for reason in reasons)
+    assert world.copy()["result"]["method"] == "already there"
+
+
 def test_what_the_hubs_registry_refuses_of_a_signature_is_left_behind(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -295,7 +322,7 @@ def test_a_neighbour_gives_way_once_though_several_threads_asked_it(world: World
     for repository in ("apart", "beside"):
         world.push(build_image({repository: b"bytes"}), repository, account=HUB)
     hub = Place(Registry(*world.login(HUB)), "mirror", mount_from=("apart", "beside"))
-    repository = Repository(hub, Side.HUB, Connections(Budget()))
+    mirror = Repository(hub, Side.HUB, Connections(Budget()))
     blobs = [Descriptor(f"sha256:{number:064x}", 1) for number in range(3)]
     together = threading.Barrier(2)
     take = world.registry.faults.take
@@ -307,8 +334,8 @@ def test_a_neighbour_gives_way_once_though_several_threads_asked_it(world: World
         return take(method, path)
 
     with patch.object(world.registry.faults, "take", both_first), ThreadPoolExecutor(2) as pool:
-        assert all(pool.map(repository.begin_upload, blobs[:2]))
-    repository.begin_upload(blobs[2])
+        assert all(pool.map(mirror.begin_upload, blobs[:2]))
+    mirror.begin_upload(blobs[2])
 
     asked = [entry.path.partition("from=")[2] for entry in world.registry.log.entries(HUB)]
     assert [neighbour for neighbour in asked if neighbour] == ["apart", "apart", "beside"]

@@ -10,10 +10,11 @@ import pytest
 
 from local.images import LAYER, Blob, build_image, build_index, image_of
 from replicator.errors import ErrorCode, PermanentError, RetryableError
-from tests.integration.test_copy_image.conftest import HUB, NAMESPACE, OTHER, SPOKE
+from tests.integration.test_copy_image.conftest import HUB, NAMESPACE, OTHER, REGION, SPOKE
 
 if TYPE_CHECKING:
     from local.ecr.faults import Fault
+    from local.images import OciImage
     from tests.integration.test_copy_image.conftest import World
 
 IMAGE = build_image({f"opt/{number}": bytes([number]) * 50_000 for number in range(4)}, layers=2)
@@ -386,7 +387,35 @@ def test_credentials_never_go_to_object_storage(world: World) -> None:
     assert {entry.status for entry in reads} == {200}
 
 
-def test_a_layer_of_no_bytes_is_a_layer_too(world: World) -> None:
-    image = image_of(IMAGE.blobs[0], [Blob(LAYER, b"")])
-    world.push(image, "team/scorer")
-    assert world.copy()["result"]["pin"] == image.digest
+def with_an_empty_layer(world: World) -> OciImage:
+    """Give an image with a layer of no bytes, which the spoke's registry has, though it takes no such layer today."""
+    image = image_of(IMAGE.blobs[0], [IMAGE.blobs[1], Blob(LAYER, b"")])
+    world.push(IMAGE, "team/scorer")
+    held = world.registry.repositories.find(SPOKE, REGION, "team/scorer").layers
+    held[image.blobs[-1].digest] = 0
+    (world.registry.repositories.folder / "blobs" / image.blobs[-1].digest.replace(":", "-")).touch()
+    return image
+
+
+def test_a_layer_of_no_bytes_is_refused_by_the_hubs_registry(world: World) -> None:
+    # https://github.com/radius-project/radius/issues/7855
+    image = with_an_empty_layer(world)
+    world.push(image, "team/scorer", "empty")
+    world.registry.log.clear()
+
+    error = refused(world, tag="empty")
+
+    assert error.code is ErrorCode.IMAGE_REJECTED
+    assert "The layer has no bytes" in error.message
+    assert image.blobs[-1].digest in error.message
+    assert sum(entry.status == 400 for entry in world.registry.log.entries(HUB)) == 1
+
+
+def test_a_signature_with_a_layer_of_no_bytes_is_left_behind(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.push(with_an_empty_layer(world), "team/scorer", f"{IMAGE.digest.replace(':', '-')}.att")
+    assert world.copy()["result"]["pin"] == IMAGE.digest
+    assert set(world.hub_images()) == {IMAGE.digest}
+    reasons = [str(vars(record)["reason"]) for record in caplog.records if "reason" in vars(record)]
+    assert any("The layer has no bytes" in reason for reason in reasons)
