@@ -34,7 +34,7 @@ ACTIONS = {
     ("GET", "tags"): "ecr:ListImages",
 }
 
-_RECORDING = "tests/recorded/ecr/registry-http.json"
+_RECORDING = "ecr/registry-http.json"
 
 RULES: tuple[Rule, ...] = (
     Rule(

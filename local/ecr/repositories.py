@@ -44,13 +44,13 @@ RULES: tuple[Rule, ...] = (
         "ecr-wrong-digest",
         "A layer whose content has another digest is refused with 400 BLOB_UPLOAD_INVALID.",
         Evidence.RECORDED,
-        "tests/recorded/ecr/registry-http.json",
+        "ecr/registry-http.json",
     ),
     Rule(
         "ecr-empty-layer",
         "An upload without a byte cannot be completed: 400 BLOB_UPLOAD_INVALID, EmptyUploadException.",
         Evidence.RECORDED,
-        "tests/recorded/ecr/registry-http.json",
+        "ecr/registry-http.json",
     ),
     Rule(
         "ecr-small-part",
@@ -74,7 +74,7 @@ RULES: tuple[Rule, ...] = (
         "ecr-mount-what-a-manifest-names",
         "A blob is mounted when a manifest of the source repository names it; else the answer is an upload, 202.",
         Evidence.RECORDED,
-        "tests/recorded/ecr/registry-http.json",
+        "ecr/registry-http.json",
     ),
     Rule(
         "ecr-mounting-is-turned-on",
@@ -92,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         "ecr-manifest-validation",
         "A manifest that Amazon ECR cannot read or does not know the kind of is refused with 405 UNSUPPORTED.",
         Evidence.RECORDED,
-        "tests/recorded/ecr/registry-http.json",
+        "ecr/registry-http.json",
     ),
     Rule(
         "ecr-artifact-manifest",
@@ -122,13 +122,13 @@ RULES: tuple[Rule, ...] = (
         "ecr-referrers-refused",
         "A manifest with subject or artifactType is refused with 405 UNSUPPORTED where referrers are not taken.",
         Evidence.RECORDED,
-        "tests/recorded/ecr/registry-http.json",
+        "ecr/registry-http.json",
     ),
     Rule(
         "ecr-missing-content",
         "A manifest that names layers or images which are not there is refused with MANIFEST_BLOB_UNKNOWN.",
         Evidence.RECORDED,
-        "tests/recorded/ecr/registry-http.json",
+        "ecr/registry-http.json",
     ),
     Rule(
         "ecr-missing-content-status",
@@ -140,7 +140,7 @@ RULES: tuple[Rule, ...] = (
         "ecr-immutable-tag",
         "A tag of an immutable repository that is taken is refused with 400 TAG_INVALID, for the same image too.",
         Evidence.RECORDED,
-        "tests/recorded/ecr/registry-http.json",
+        "ecr/registry-http.json",
     ),
 )
 

@@ -1,47 +1,52 @@
-"""Answers of Amazon ECR's endpoint that were recorded, against those of the local registry.
-
-Each recording of the file has a function here that makes its request. What it saw has to be what was recorded: every
-member of it, with ids and names left out.
-"""
+"""Answers of Amazon ECR's endpoint that were recorded, against those of the local registry."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import urllib3
 
-from local.images import MANIFEST, build_image, build_index, build_referrer
-from tests.integration.test_copy_image.conftest import SPOKE, world
+from local.images import build_image, build_index, build_referrer, push
+from tests.recorded.conftest import ACCOUNT
+from tests.recorded.replay import Replay, replays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.integration.test_copy_image.conftest import World
+    from local.images import OciImage
+    from local.server import LocalAws
 
-__all__ = ["world"]
-
-FILE = Path(__file__).parent / "ecr" / "registry-http.json"
-DOCUMENT = json.loads(FILE.read_text(encoding="utf-8"))
-RECORDINGS: list[dict[str, Any]] = DOCUMENT["recordings"]
-
+FILE = "ecr/registry-http.json"
 IMAGE = build_image({f"opt/{number}": bytes([number]) * 50_000 for number in range(4)}, layers=2)
-NAME = "team/scorer"
 LAYER = IMAGE.blobs[1]
 
 
 class Client:
-    """Makes requests to the spoke's registry, to a repository that holds one image."""
+    """Makes requests to an account's registry, in a repository that holds one image."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.repositories = world.registry.repositories
-        self.url, self._authorization = world.login(SPOKE)
-        world.push(IMAGE, NAME)
+    def __init__(self, aws: LocalAws, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.name = name
+        self.ecr = aws.client("ecr", ACCOUNT)
+        self._repositories, self._patch = aws.images.repositories, monkeypatch
+        data = self.ecr.get_authorization_token()["authorizationData"][0]
+        self.url, self._authorization = data["proxyEndpoint"], f"Basic {data['authorizationToken']}"
+        self.ecr.create_repository(repositoryName=name)
+        self.push(IMAGE, "1.0")
+
+    def let(self, setting: str, value: object) -> None:
+        """Set how the registry behaves, for this test."""
+        self._patch.setattr(self._repositories, setting, value)
+
+    def push(self, image: OciImage, tag: str | None = None) -> None:
+        push(image, self.url, self._authorization, self.name, tag)
+
+    def put(self, reference: str, image: OciImage) -> urllib3.BaseHTTPResponse:
+        manifest = image.manifest
+        path = f"{self.name}/manifests/{reference}"
+        return self("PUT", path, manifest.data, Content_Type=manifest.media_type)
 
     def __call__(self, method: str, path: str, body: bytes = b"", **headers: str) -> urllib3.BaseHTTPResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -53,169 +58,117 @@ class Client:
             redirect=False,
         )
 
-    def upload(self, repository: str = NAME) -> str:
-        return self("POST", f"{repository}/blobs/uploads/").headers["Location"]
+    def upload(self) -> str:
+        return self("POST", f"{self.name}/blobs/uploads/").headers["Location"]
 
 
-def refusal(answer: urllib3.BaseHTTPResponse, method: str) -> dict[str, Any]:
-    return {"method": method, "status": answer.status, "errors": answer.json()["errors"]}
+@pytest.fixture
+def registry(aws: LocalAws, fresh: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client of the registry of the account 111111111111."""
+    return Client(aws, fresh("scorer"), monkeypatch)
 
 
-def patch(client: Client) -> dict[str, Any]:
-    client.repositories.least_part_bytes = 1
-    place, ranges, status = client.upload(), [], set()
-    for begin in (0, 10, 20):
-        answer = client("PATCH", place, b"x" * 10, Content_Range=f"{begin}-{begin + 9}")
-        ranges.append(answer.headers["Range"])
-        status.add(answer.status)
-    assert ranges == ["0-9"] * 3
+def compare(replay: Replay, **seen: object) -> None:
+    """Compare what was seen, by the keys of the recording."""
+    for key, value in seen.items():
+        replay.compare(key, value)
+
+
+def refused(replay: Replay, answer: urllib3.BaseHTTPResponse, method: str) -> None:
+    compare(replay, method=method, status=answer.status, errors=answer.json()["errors"])
+
+
+@replays(FILE, "containers-roadmap#2831")
+def test_the_range_of_the_first_part_stays(registry: Client, replay: Replay) -> None:
+    registry.let("least_part_bytes", 1)
+    place = registry.upload()
+    answers = [
+        registry("PATCH", place, b"x" * 10, Content_Range=f"{begin}-{begin + 9}") for begin in (0, 10, 20)
+    ]
+    assert [answer.headers["Range"] for answer in answers] == ["0-9"] * 3
     digest = hashlib.sha256(b"x" * 30).hexdigest()
-    assert client("PUT", f"{place}?digest=sha256:{digest}").status == 201
-    return {"method": "PATCH", "status": status.pop(), "header": "Range: stale"}
+    assert registry("PUT", f"{place}?digest=sha256:{digest}").status == 201
+    [status] = {answer.status for answer in answers}
+    compare(replay, method="PATCH", status=status, header="Range: stale")
 
 
-def wrong_digest(client: Client) -> dict[str, Any]:
-    return refusal(client("PUT", f"{client.upload()}?digest=sha256:{'0' * 64}", b"bytes"), "PUT")
+@replays(FILE, "sdk-container-builds#424")
+def test_a_layer_of_another_digest(registry: Client, replay: Replay) -> None:
+    refused(replay, registry("PUT", f"{registry.upload()}?digest=sha256:{'0' * 64}", b"bytes"), "PUT")
 
 
-def immutable_tag(client: Client) -> dict[str, Any]:
-    client.world.ecr(SPOKE).put_image_tag_mutability(repositoryName=NAME, imageTagMutability="IMMUTABLE")
-    answer = client("PUT", f"{NAME}/manifests/1.0", IMAGE.manifest.data, Content_Type=MANIFEST)
-    return refusal(answer, "PUT manifest")
+@replays(FILE, "kaniko PR #204")
+def test_an_immutable_tag_that_is_taken_by_the_same_image(registry: Client, replay: Replay) -> None:
+    registry.ecr.put_image_tag_mutability(repositoryName=registry.name, imageTagMutability="IMMUTABLE")
+    replay.bind("<tag>", "1.0")
+    replay.bind("<repository>", registry.name)
+    refused(replay, registry.put("1.0", IMAGE), "PUT manifest")
 
 
-def missing_content(client: Client) -> dict[str, Any]:
-    index = build_index([build_image({"not": b"pushed"})])
-    answer = client(
-        "PUT", f"{NAME}/manifests/2.0", index.manifest.data, Content_Type=index.manifest.media_type
-    )
-    return {"method": "PUT manifest", "errors": answer.json()["errors"]}
+@replays(FILE, "56905246540")
+def test_a_manifest_that_names_what_is_missing(registry: Client, replay: Replay) -> None:
+    answer = registry.put("2.0", build_index([build_image({"not": b"pushed"})]))
+    compare(replay, method="PUT manifest", errors=answer.json()["errors"])
 
 
-def blob(client: Client) -> dict[str, Any]:
-    answer = client("GET", f"{NAME}/blobs/{LAYER.digest}")
+@replays(FILE, "opa#6580")
+def test_a_blob_comes_from_object_storage(registry: Client, replay: Replay) -> None:
+    answer = registry("GET", f"{registry.name}/blobs/{LAYER.digest}")
     place = answer.headers["Location"]
+    assert "X-Amz-Signature=" in place
     assert urllib3.request("GET", place).data == LAYER.data
-    refused = client("GET", place)
-    assert refused.status == 400
-    said = re.search("<Message>(.*)</Message>", refused.data.decode())
-    signed = "X-Amz-Signature=" in place
-    return {
-        "method": "GET blob",
-        "status": answer.status,
-        "header": "Location: a signed URL of S3" if signed else f"Location: {place}",
-        "then": {"Message": said and said[1]},
-    }
-
-
-def digest_header(client: Client) -> dict[str, Any]:
-    return {
-        method: "Docker-Content-Digest "
-        + (
-            "present"
-            if "Docker-Content-Digest" in client(method, f"{NAME}/manifests/1.0").headers
-            else "absent"
-        )
-        for method in ("HEAD", "GET")
-    }
-
-
-def refused_referrer(client: Client) -> dict[str, Any]:
-    client.world.push(build_referrer(IMAGE, "application/spdx+json", b"{}"), NAME, None)
-    client.repositories.takes_referrers = False
-    referrer = build_referrer(IMAGE, "application/spdx+json", b"{} ")
-    answer = client(
-        "PUT", f"{NAME}/manifests/{referrer.digest}", referrer.manifest.data, Content_Type=MANIFEST
+    again = registry("GET", place)
+    assert again.status == 400
+    said = re.search("<Message>(.*)</Message>", again.data.decode())
+    assert said
+    compare(
+        replay,
+        method="GET blob",
+        status=answer.status,
+        header="Location: a signed URL of S3",
+        then={"Message": said[1]},
     )
-    return refusal(answer, "PUT manifest")
 
 
-def mount(client: Client) -> dict[str, Any]:
-    client.repositories.blob_mounting = True
-    client.world.ecr(SPOKE).create_repository(repositoryName="team/other")
-    unnamed = f"sha256:{hashlib.sha256(b'alone').hexdigest()}"
-    assert client("PUT", f"{client.upload()}?digest={unnamed}", b"alone").status == 201
-    path = f"team/other/blobs/uploads/?from={NAME}&mount="
-    status = [client("POST", path + digest).status for digest in (LAYER.digest, unnamed)]
-    return {"method": "POST ?mount=&from=", "status": status}
+@replays(FILE, "Docker.Registry.DotNet#34")
+def test_the_digest_of_a_manifest_comes_with_head(registry: Client, replay: Replay) -> None:
+    for method in ("HEAD", "GET"):
+        headers = registry(method, f"{registry.name}/manifests/1.0").headers
+        there = "present" if "Docker-Content-Digest" in headers else "absent"
+        replay.compare(method, f"Docker-Content-Digest {there}")
 
 
-def empty_blob(client: Client) -> dict[str, Any]:
-    digest = f"sha256:{hashlib.sha256(b'').hexdigest()}"
-    answer = client("PUT", f"{client.upload()}?digest={digest}")
-    return {
-        "method": "PUT blob of 0 bytes",
-        "status": "4xx/500" if 400 <= answer.status <= 500 else str(answer.status),
-    }
-
-
-def subject_header(client: Client) -> dict[str, Any]:
+@replays(FILE, "containers-roadmap#2783")
+def test_a_referrer_that_is_refused(registry: Client, replay: Replay) -> None:
+    registry.let("takes_referrers", False)
     referrer = build_referrer(IMAGE, "application/spdx+json", b"{}")
-    for each in referrer.blobs:
-        assert client("PUT", f"{client.upload()}?digest={each.digest}", each.data).status == 201
-    answer = client(
-        "PUT", f"{NAME}/manifests/{referrer.digest}", referrer.manifest.data, Content_Type=MANIFEST
-    )
-    assert answer.headers.get("OCI-Subject") == IMAGE.digest
-    return {"header": "OCI-Subject"}
+    refused(replay, registry.put(referrer.digest, referrer), "PUT manifest")
 
 
-REQUESTS: dict[str, Callable[[Client], dict[str, Any]]] = {
-    "PATCH of an upload: 201 (not 202), Range does not move.": patch,
-    "PUT that ends an upload with a digest that is not the content's.": wrong_digest,
-    "A tag of an immutable repository that is taken, also by the same digest.": immutable_tag,
-    "A manifest that names layers which are not there.": missing_content,
-    "GET of a blob: redirect to S3, which refuses a request that still has the Authorization.": blob,
-    "Manifest: HEAD has Docker-Content-Digest, GET has not.": digest_header,
-    "A manifest with artifactType/subject or an unsupported media type.": refused_referrer,
-    "Mount: only blobs that a manifest of the source repository names are mounted, else 202.": mount,
-    "Blobs of zero bytes are refused.": empty_blob,
-    "OCI-Subject is sent in answer to a manifest with a subject.": subject_header,
-}
+@replays(FILE, "containers-roadmap#2860")
+def test_only_what_a_manifest_names_is_mounted(registry: Client, replay: Replay) -> None:
+    registry.let("blob_mounting", True)
+    other = f"{registry.name}-other"
+    registry.ecr.create_repository(repositoryName=other)
+    unnamed = f"sha256:{hashlib.sha256(b'alone').hexdigest()}"
+    assert registry("PUT", f"{registry.upload()}?digest={unnamed}", b"alone").status == 201
+    path = f"{other}/blobs/uploads/?from={registry.name}&mount="
+    status = [registry("POST", path + digest).status for digest in (LAYER.digest, unnamed)]
+    compare(replay, method="POST ?mount=&from=", status=status)
 
 
-def matches(recorded: Any, seen: Any) -> bool:
-    """Whether an answer has every member of a recorded one; ``<name>`` and ``…`` stand for what was left out."""
-    if isinstance(recorded, dict):
-        return isinstance(seen, dict) and all(matches(recorded[key], seen.get(key)) for key in recorded)
-    if isinstance(recorded, list):
-        pairs = zip(recorded, seen, strict=False) if isinstance(seen, list) else ()
-        return isinstance(seen, list) and len(seen) == len(recorded) and all(matches(*pair) for pair in pairs)
-    if not isinstance(recorded, str) or not isinstance(seen, str):
-        return bool(recorded == seen)
-    pieces = re.split(r"(<[^>]*>|\[…\]| ?…)", recorded)
-    return re.fullmatch("".join(map(_pattern, pieces)), seen) is not None
+@replays(FILE, "devcontainers/cli#815")
+def test_a_layer_of_no_bytes(registry: Client, replay: Replay) -> None:
+    digest = f"sha256:{hashlib.sha256(b'').hexdigest()}"
+    status = registry("PUT", f"{registry.upload()}?digest={digest}").status
+    kind = "4xx/500" if 400 <= status <= 500 else str(status)
+    compare(replay, method="PUT blob of 0 bytes", status=kind)
 
 
-def _pattern(piece: str) -> str:
-    if not piece.endswith(("…", ">", "…]")):
-        return re.escape(piece)
-    return f"(?:{piece[1:-1]})" if "|" in piece else ".*"
-
-
-def test_every_recording_has_its_request_and_says_where_it_comes_from() -> None:
-    assert DOCUMENT["source"]["licence"]
-    assert [each["shows"] for each in RECORDINGS] == list(REQUESTS)
-    assert all(each["source"] and each["recorded"] for each in RECORDINGS)
-
-
-@pytest.mark.parametrize("recording", RECORDINGS, ids=lambda each: re.sub(r"\W+", "-", each["shows"])[:40])
-def test_the_local_registry_answers_what_amazon_ecr_answered(world: World, recording: dict[str, Any]) -> None:
-    seen = REQUESTS[recording["shows"]](Client(world))
-    assert matches(recording["content"], seen), (recording["content"], seen)
-
-
-@pytest.mark.parametrize(
-    ("recorded", "seen", "same"),
-    [
-        ({"status": 400}, {"status": 400, "more": 1}, True),
-        ({"status": 400}, {"status": 404}, False),
-        ({"errors": [{"code": "A"}]}, {"errors": [{"code": "A"}, {"code": "B"}]}, False),
-        ("The tag '<tag>' is in […] and …", "The tag '1.0' is in 'a' and so on", True),
-        ("because the <repository|tag> is immutable.", "because the tag is immutable.", True),
-        ("because the <repository|tag> is immutable.", "because the image is immutable.", False),
-        ("None of (these)", "None of these", False),
-    ],
-)
-def test_an_answer_is_compared_by_what_was_recorded(recorded: Any, seen: Any, same: bool) -> None:
-    assert matches(recorded, seen) is same
+@replays(FILE, "sigstore-js#1183")
+def test_the_subject_is_named_in_the_answer(registry: Client, replay: Replay) -> None:
+    referrer = build_referrer(IMAGE, "application/spdx+json", b"{}")
+    for blob in referrer.blobs:
+        assert registry("PUT", f"{registry.upload()}?digest={blob.digest}", blob.data).status == 201
+    [header] = [name for name in registry.put(referrer.digest, referrer).headers if name == "OCI-Subject"]
+    compare(replay, header=header)
