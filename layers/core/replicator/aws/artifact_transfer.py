@@ -20,6 +20,7 @@ from replicator.aws.artifact_facts import (
     Tuning,
     algorithm_for,
     may_be_copy,
+    streamed_algorithm_for,
 )
 from replicator.aws.artifact_tally import (
     ALREADY_THERE,
@@ -165,7 +166,11 @@ class Transfer:
         self, item: Item, source: ObjectFacts, overwrite: bool, method: str, *, again: bool = False
     ) -> Iterable[Job] | None:
         plan = self._plan(source, method)
-        upload = self._open(item, source, plan, algorithm_for(source, MULTIPART_ALGORITHMS))
+        streamed = method == STREAMED
+        algorithm = (
+            streamed_algorithm_for(source) if streamed else algorithm_for(source, MULTIPART_ALGORITHMS)
+        )
+        upload = self._open(item, source, plan, algorithm)
         there = frozenset(upload.parts)
         self._tally.found(sum(plan.part(number).size for number in there))
         left = plan.count - len(there)
@@ -185,7 +190,7 @@ class Transfer:
             raise refusals.too_large_to_stream(self._source.uri(source.key), largest)
         return plan
 
-    def _open(self, item: Item, source: ObjectFacts, plan: PartPlan, algorithm: str) -> Upload:
+    def _open(self, item: Item, source: ObjectFacts, plan: PartPlan, algorithm: str | None) -> Upload:
         """Go on with the upload that has the most parts of this plan, or begin one."""
         best: Upload | None = None
         for upload_id in self.open_uploads(item.destination):

@@ -31,7 +31,8 @@ class Upload:
 
     key: str
     id: str
-    algorithm: str
+    algorithm: str | None
+    """The one it was created with. None is S3's "null checksum mode"."""
     parts: dict[int, str] = field(default_factory=dict)
 
 
@@ -57,23 +58,23 @@ class Uploads:
             found.setdefault(upload.key, []).append(upload.id)
         return found
 
-    def parts(self, upload_id: str, key: str, plan: PartPlan, algorithm: str) -> dict[int, str] | None:
+    def parts(self, upload_id: str, key: str, plan: PartPlan, algorithm: str | None) -> dict[int, str] | None:
         """List the parts of an upload: their ETags by number.
 
         Returns
         -------
         dict or None
-            None when the upload cannot become the object of this plan: its parts are others, or it was created
-            with another algorithm, or with none. S3 would then not compare the checksum of the source, or
-            would refuse to be told one.
+            None when the upload cannot become the object of this plan: it has other parts, or was created with
+            another algorithm or type of checksum, so that S3 would refuse its completion.
         """
+        mode = (algorithm, _WHOLE if algorithm else None)
         pages = self._hub.client.get_paginator("list_parts").paginate(
             Key=key, UploadId=upload_id, **self._hub.owned
         )
         found: dict[int, str] = {}
         try:
             for page in self._answers(pages, "ListParts", key):
-                if (page.get("ChecksumAlgorithm"), page.get("ChecksumType")) != (algorithm, _WHOLE):
+                if (page.get("ChecksumAlgorithm"), page.get("ChecksumType")) != mode:
                     return None
                 for part in page.get("Parts", []):
                     number = part["PartNumber"]
@@ -84,14 +85,16 @@ class Uploads:
             return None
         return found
 
-    def create(self, source: ObjectFacts, key: str, tags: list[dict[str, str]], algorithm: str) -> Upload:
+    def create(
+        self, source: ObjectFacts, key: str, tags: list[dict[str, str]], algorithm: str | None
+    ) -> Upload:
         """Create a multipart upload, with what a multipart copy does not carry by itself.
 
-        The algorithm is always named, the default too: only then does S3 compare a checksum at completion. An
-        upload without one is completed in the "null checksum mode", which takes any value and no type.
+        S3 compares a checksum at completion only where the algorithm was named here, the default too. An
+        upload without one is in the "null checksum mode", which takes any value and refuses a type.
         """
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
-        named: Arguments = {"ChecksumAlgorithm": algorithm, "ChecksumType": _WHOLE}
+        named: Arguments = {"ChecksumAlgorithm": algorithm, "ChecksumType": _WHOLE} if algorithm else {}
         try:
             with answers(f"CreateMultipartUpload to {self._hub.uri(key)}"):
                 answer = self._hub.client.create_multipart_upload(
@@ -123,11 +126,7 @@ class Uploads:
         return answer["CopyPartResult"]["ETag"]
 
     def put(self, upload: Upload, part: Part, body: bytearray) -> str:
-        """Write a part and give its ETag; S3 refuses bytes that do not have the MD5 that was read.
-
-        S3 adds the checksum of a part that comes without one, as all do that zlib has not: it asks for them in
-        uploads with a COMPOSITE checksum only.
-        """
+        """Write a part and give its ETag; S3 refuses bytes that do not have the MD5 that was read."""
         own: Arguments = {}
         if upload.algorithm == "CRC32":
             own["ChecksumCRC32"] = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
@@ -150,8 +149,8 @@ class Uploads:
     def complete(self, upload: Upload, source: ObjectFacts, *, overwrite: bool) -> tuple[Checksum, ...]:
         """Make the object of the parts.
 
-        S3 compares the size and, where the source has a checksum that a multipart upload can have, that,
-        before anybody sees the object.
+        S3 compares the size and, where the upload was created with an algorithm of the source, the checksum,
+        before the object is visible.
 
         Raises
         ------
@@ -162,6 +161,7 @@ class Uploads:
             which then can never be completed; ``Refused`` with ``InvalidPart`` when another execution has
             written a part again, with ``BadDigest`` when the checksum is another.
         """
+        mode: Arguments = {"ChecksumType": _WHOLE} if upload.algorithm else {}
         expected: Arguments = {
             f"Checksum{c.algorithm}": c.value for c in source.checksums if c.algorithm == upload.algorithm
         }
@@ -173,9 +173,9 @@ class Uploads:
                     UploadId=upload.id,
                     MultipartUpload=cast("Any", {"Parts": parts}),
                     MpuObjectSize=cast("Any", source.size),
-                    ChecksumType=_WHOLE,
                     **self._hub.owned,
                     **only_if_absent(overwrite),
+                    **mode,
                     **expected,
                 )
         except S3Answer as refusal:
