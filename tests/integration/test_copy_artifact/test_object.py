@@ -320,12 +320,13 @@ def test_parts_with_other_bytes_are_caught_before_the_object_appears(aws: World)
     aws.faults.add(Fault(operation="CompleteMultipartUpload", status=503, code="SlowDown", times=None))
     assert not aws.copy(uri).done
     upload = aws.hub.list_multipart_uploads(Bucket=HUB_BUCKET)["Uploads"][0]
-    aws.hub.upload_part(
+    aws.put("other", b"X" * 64 * KIB)
+    aws.hub.upload_part_copy(
         Bucket=HUB_BUCKET,
         Key=upload["Key"],
         UploadId=upload["UploadId"],
         PartNumber=3,
-        Body=b"X" * 64 * KIB,
+        CopySource={"Bucket": SPOKE_BUCKET, "Key": "other"},
     )
     aws.faults.clear()
     refused(aws, uri, ErrorCode.CHECKSUM_MISMATCH)
