@@ -32,6 +32,7 @@ from local.accounts import (
     service_credentials,
 )
 from local.fidelity import wrap
+from local.sagemaker.values import ArnSpelling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +72,8 @@ class LocalAws:
     enforce_iam
         Whether a call that the policies do not allow is refused; else it is only noted in
         ``authority.denials``.
+    arn_spelling
+        How ARNs of SageMaker spell the names of groups.
 
     Attributes
     ----------
@@ -94,7 +97,9 @@ class LocalAws:
         organization: str = "o-localorg01",
         workers: int = 4,
         enforce_iam: bool = True,
+        arn_spelling: ArnSpelling = ArnSpelling.AS_WRITTEN,
     ) -> None:
+        self.arn_spelling = arn_spelling
         self.host = host
         self.region = region
         self.organization = organization

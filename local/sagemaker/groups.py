@@ -45,6 +45,7 @@ class GroupOperations:
     def create(self, caller: Caller, request: Document) -> Document:
         """Make a group. A second one of the same name is refused, in words that public code relies on."""
         reference = Reference(caller.account, caller.region, GROUP, request["ModelPackageGroupName"])
+        reference = reference.spelled(self._store.arn_spelling)
         kept = ("ModelPackageGroupDescription", "ManagedConfiguration")
         members = {name: request[name] for name in kept if name in request}
         with self._store.lock:

@@ -139,8 +139,8 @@ def _identity(package: Package) -> Document:
     # https://github.com/aws/sagemaker-python-sdk/issues/5606 (summaries).
     reference = package.reference
     if package.versioned:
-        return {"ModelPackageGroupName": reference.name, "ModelPackageVersion": reference.version}
-    return {"ModelPackageName": reference.name}
+        return {"ModelPackageGroupName": reference.title, "ModelPackageVersion": reference.version}
+    return {"ModelPackageName": reference.title}
 
 
 def describe(package: Package, now: datetime, included: str = "AllData") -> Document:
@@ -178,7 +178,7 @@ def summarize(package: Package, now: datetime, shape: str) -> Document:
 def describe_group(group: Group) -> Document:
     """Describe a group as DescribeModelPackageGroup does."""
     return deepcopy(group.members) | {
-        "ModelPackageGroupName": group.reference.name,
+        "ModelPackageGroupName": group.reference.title,
         "ModelPackageGroupArn": group.reference.arn,
         "CreationTime": group.created,
         "CreatedBy": group.created_by.as_user_context(),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.sagemaker.values import Reference
+from local.sagemaker.values import ArnSpelling, Reference
 from replicator.errors import ErrorCode, PermanentError
+from replicator.identifiers import version_key
 from replicator.ledger import SupersededError
 from replicator.mirror import METADATA
 from replicator.package import GONE
@@ -26,17 +27,17 @@ MANY = 1000
 SPECIFICATION = {"Containers": [{"Image": IMAGES[0], "ModelDataUrl": OBJECTS[0]}]}
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    made = World()
+@pytest.fixture(scope="module", params=ArnSpelling)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    made = World(arn_spelling=request.param)
     yield made
     made.stop()
 
 
-def approved(world: World, entries: int = 1) -> Runner:
+def approved(world: World, entries: int = 1, group: str | None = None) -> Runner:
     """Register and approve a version that has so many entries of metadata."""
     arn = world.scientist.create_model_package(
-        ModelPackageGroupName=world.group(),
+        ModelPackageGroupName=group or world.group(),
         InferenceSpecification=SPECIFICATION,
         ModelApprovalStatus="Approved",
         CustomerMetadataProperties={f"m-{i}": "1" for i in range(entries)},
@@ -55,7 +56,7 @@ def mirrored(world: World, entries: int = 1) -> tuple[Runner, str]:
 
 
 def holds_slot(runner: Runner) -> bool:
-    return runner.arn in runner.world.slots.running(SPOKE)
+    return version_key(runner.arn) in runner.world.slots.running(SPOKE)
 
 
 def delete(world: World, arn: str) -> None:
@@ -340,13 +341,13 @@ def test_a_run_that_dies_at_any_call_leaves_no_wrong_mark(
 
 @pytest.mark.parametrize("crash", range(10))
 def test_a_mirror_that_nobody_noted_is_found_and_marked(world: World, crash: int) -> None:
-    runner = approved(world)
+    group = world.group()
+    runner = approved(world, group=group)
     try:
         runner.settle(crash=crash)
     except CrashError:
         delete(world, runner.arn)
-        name = runner.arn.split("/")[1]
-        there = world.mirrors(name)
+        there = world.mirrors(group)
         if not there:
             with pytest.raises(PermanentError, match="PACKAGE_NOT_FOUND"):
                 runner.settle()
