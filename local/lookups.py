@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
+
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from local.server import LocalAws
@@ -19,7 +22,22 @@ _IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/(?P<repository>[^:@]+)"
     r"(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-_OBJECT = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*)")
+# ModelDataUrl and S3Uri: ``(https|s3)://([^/]+)/?(.*)``. An https URI names the host of Amazon S3, in one of its forms.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+_HOST = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
+_OBJECTS = (
+    re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*)", re.DOTALL),
+    re.compile(rf"https://{_HOST}/(?P<bucket>[^/?#]+)/(?P<key>[^?#]*)"),
+    re.compile(rf"https://(?P<bucket>[^/?#]+?)\.{_HOST}/(?P<key>[^?#]*)"),
+)
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-https-locations",
+        "The location of a model artifact may be spelled as an https URL of Amazon S3.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelPackageContainerDefinition.html",
+    ),
+)
 
 
 class Lookups:
@@ -54,12 +72,13 @@ class Lookups:
                 or not _local(found["account"])
                 or self.resolve_image(account, region, location) is not None
             )
-        where = _OBJECT.fullmatch(location)
+        where = next((found for each in _OBJECTS if (found := each.fullmatch(location))), None)
         if where is None:
             return False
+        key = where["key"] if location.startswith("s3:") else unquote(where["key"])
         try:
             listed = self._aws.client("s3", account).list_objects_v2(
-                Bucket=where["bucket"], Prefix=where["key"], MaxKeys=1
+                Bucket=where["bucket"], Prefix=key, MaxKeys=1
             )
         except ClientError:
             return False

@@ -40,7 +40,7 @@ def check_creation(request: Document) -> None:
 
 
 TAGS_ON_VERSION = (
-    "Tags are not supported in Model Package versions. Please add them to the Model Package Group"
+    "Tags are not supported in Model Package versions. Please add them to the Model Package Group."
 )
 
 

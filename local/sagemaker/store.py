@@ -60,9 +60,10 @@ class Store:
             it is another account's and its policy does not allow the action, whether the group exists or not.
         """
         reference = Reference.parse(name_or_arn, caller, GROUP)
+        _require_region(caller, reference)
         group = _find(self.groups, reference)
         _require(caller, reference, group, action, self._resources(reference, group, action))
-        if group is None or reference.region != caller.region:
+        if group is None:
             raise invalid(f"ModelPackageGroup {reference.arn} does not exist.")
         return group
 
@@ -80,10 +81,11 @@ class Store:
     def package(self, caller: Caller, name_or_arn: str, action: str) -> Package:
         """Find a package for an action on it; errors as of `group`."""
         reference = Reference.parse(name_or_arn, caller, PACKAGE)
+        _require_region(caller, reference)
         package = _find(self.packages, reference)
         group = _find(self.groups, Reference(reference.account, reference.region, GROUP, reference.name))
         _require(caller, reference, group if reference.version else None, action, [reference.arn])
-        if package is None or reference.region != caller.region:
+        if package is None:
             raise invalid(f"ModelPackage {reference.arn} does not exist.")
         return package
 
@@ -143,6 +145,11 @@ def _find[T: (Group, Package)](among: dict[Reference, T], reference: Reference) 
 def version_of(group: Reference, version: int) -> Reference:
     """Name a version of a group."""
     return replace(group, type=PACKAGE, version=version)
+
+
+def _require_region(caller: Caller, reference: Reference) -> None:
+    if reference.region != caller.region:
+        raise invalid(f"ARN should be scoped to correct region: {caller.region}")
 
 
 def _require(
