@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from local.evidence import Evidence, Rule
 from local.sagemaker import access, listing, packages
 from local.sagemaker.values import (
     GROUP,
@@ -24,6 +25,26 @@ if TYPE_CHECKING:
     from local.sagemaker.store import Store
 
 MAX_TAGS = 50
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-group-exists",
+        "A second group of one name is a ValidationException with its ARN.",
+        Evidence.RECORDED,
+        "sagemaker/errors.json",
+    ),
+    Rule(
+        "sagemaker-group-without-policy",
+        "GetModelPackageGroupPolicy of a group without a policy is a ValidationException.",
+        Evidence.RECORDED,
+        "sagemaker/errors.json",
+    ),
+    Rule(
+        "sagemaker-group-not-empty",
+        "A group that has versions is not deleted.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-delete-model-group.html",
+    ),
+)
 
 
 class GroupOperations:

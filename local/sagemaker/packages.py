@@ -6,12 +6,52 @@ import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from local.evidence import Evidence, Rule
 from local.sagemaker.validation import service_model
 from local.sagemaker.values import Document, Group, Hooks, Kind, Package, Reference, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-version-described",
+        "A new version shows the digest of its image, its status and no name, and no time of modification.",
+        Evidence.RECORDED,
+        "sagemaker/describe.json",
+    ),
+    Rule(
+        "sagemaker-no-tags-on-version",
+        "Tags on a version are a ValidationException.",
+        Evidence.RECORDED,
+        "sagemaker/errors.json",
+    ),
+    Rule(
+        "sagemaker-no-additional-source",
+        "AdditionalS3DataSource in InferenceSpecification is a ValidationException.",
+        Evidence.RECORDED,
+        "sagemaker/errors.json",
+    ),
+    Rule(
+        "sagemaker-source-uri-alone",
+        "CreateModelPackage refuses SourceUri beside InferenceSpecification.",
+        Evidence.REPORTED,
+        "aws/sagemaker-python-sdk#4492",
+    ),
+    Rule(
+        "sagemaker-both-names",
+        "CreateModelPackage with the names of a package and of a group, or with neither, is a ValidationException.",
+        Evidence.REPORTED,
+        "getmoto/moto#7165",
+    ),
+    Rule(
+        "sagemaker-pending-by-default",
+        "A version that is registered without an approval status is PendingManualApproval.",
+        Evidence.RECORDED,
+        "sagemaker/describe.json",
+    ),
+)
 
 # Members of CreateModelPackage that are no members of the package: the first two name it, Tags belong to the
 # resource and ClientToken to the request.

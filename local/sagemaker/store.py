@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from local.evidence import Evidence, Rule
 from local.sagemaker import access
 from local.sagemaker.values import (
     GROUP,
@@ -23,6 +24,35 @@ from local.sagemaker.values import (
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+
+_ERRORS = "sagemaker/errors.json"
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-missing",
+        "A version or group that is not there is a ValidationException that ends with 'does not exist.'",
+        Evidence.RECORDED,
+        _ERRORS,
+    ),
+    Rule(
+        "sagemaker-region-of-arn",
+        "The ARN of another region is a ValidationException that names the region which was called.",
+        Evidence.RECORDED,
+        _ERRORS,
+    ),
+    Rule(
+        "sagemaker-token-repeated",
+        "The same request with the same ClientToken answers what the first one did.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html",
+    ),
+    Rule(
+        "sagemaker-token-conflict",
+        "Another request with the same ClientToken is a ConflictException.",
+        Evidence.INFERRED,
+        "ConflictException is the one modelled error that fits.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

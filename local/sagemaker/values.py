@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
+from local.evidence import Evidence, Rule
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -79,6 +81,22 @@ class Hooks:
     emit: Callable[[str, str, str, str, Document, list[str]], None] | None = None
     resolve_image: Callable[[str, str, str], str | None] | None = None
     exists: Callable[[str, str, Kind, str], bool] | None = None
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-arn-as-written",
+        "The ARN of a model package spells the group as people wrote it.",
+        Evidence.REPORTED,
+        "aws-samples/ml-edge-getting-started#18",
+    ),
+    Rule(
+        "sagemaker-arn-in-lower-case",
+        "ARNs spell names in lower case: reported of a tuning job, played for model packages too.",
+        Evidence.REPORTED,
+        "boto/boto3#4606",
+    ),
+)
 
 
 class ArnSpelling(StrEnum):
