@@ -39,7 +39,8 @@ def wrap(aws: LocalAws, app: Any, stack: ExitStack, *, enforce_iam: bool) -> Any
     lookups = Lookups(aws)
     aws.aws_images = lookups.aws_images
     aws.registry = SageMakerRegistry(
-        Hooks(emit=emit, resolve_image=lookups.resolve_image, exists=lookups.exists)
+        Hooks(emit=emit, resolve_image=lookups.resolve_image, exists=lookups.exists),
+        arn_spelling=aws.arn_spelling,
     )
     # IAM has decided before. moto would deny by every Deny of a bucket's policy, whatever its conditions.
     aws.patch(FakeBucket, "get_permission", lambda bucket, action, resource: PermissionResult.PERMITTED)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
 from local.aws_images import AwsImage, AwsImages
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from local.server import LocalAws
@@ -21,7 +23,22 @@ _IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<repository>[^:@]+)"
     r"(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-_OBJECT = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*)")
+# ModelDataUrl and S3Uri: ``(https|s3)://([^/]+)/?(.*)``. An https URI names the host of Amazon S3, in one of its forms.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+_HOST = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
+_OBJECTS = (
+    re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*)", re.DOTALL),
+    re.compile(rf"https://{_HOST}/(?P<bucket>[^/?#]+)/(?P<key>[^?#]*)"),
+    re.compile(rf"https://(?P<bucket>[^/?#]+?)\.{_HOST}/(?P<key>[^?#]*)"),
+)
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-https-locations",
+        "The location of a model artifact may be spelled as an https URL of Amazon S3.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelPackageContainerDefinition.html",
+    ),
+)
 
 
 class Lookups:
@@ -56,12 +73,13 @@ class Lookups:
         if kind == "image":
             in_ecr = _IMAGE.fullmatch(location) is not None
             return not in_ecr or self.resolve_image(account, region, location) is not None
-        where = _OBJECT.fullmatch(location)
+        where = next((found for each in _OBJECTS if (found := each.fullmatch(location))), None)
         if where is None:
             return False
+        key = where["key"] if location.startswith("s3:") else unquote(where["key"])
         try:
             listed = self._aws.client("s3", account).list_objects_v2(
-                Bucket=where["bucket"], Prefix=where["key"], MaxKeys=1
+                Bucket=where["bucket"], Prefix=key, MaxKeys=1
             )
         except ClientError:
             return False

@@ -17,6 +17,8 @@ from moto.cloudformation.models import Stack, cloudformation_backends
 from moto.cloudformation.parsing import get_model_map
 from moto.events.models import Archive, EventBus
 
+from local.evidence import Evidence, Rule
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,6 +26,22 @@ if TYPE_CHECKING:
 
     Client = Callable[[str], Any]
     Applier = Callable[[Client, dict[str, Any]], None]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "cloudformation-keeps-bucket-policy",
+        "A stack fails on a bucket that has a policy which the stack did not write; the policy stays.",
+        Evidence.RECORDED,
+        "cloudformation/bucket-policy.json",
+    ),
+    Rule(
+        "cloudformation-no-value-in-lists",
+        "AWS::NoValue in a list leaves the entry out.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html",
+    ),
+)
 
 
 class ExistsError(Exception):

@@ -21,7 +21,7 @@ from moto.core.config import default_user_config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local import events, functions, metrics, queues, resources, state_machines
+from local import events, functions, metrics, queues, resources, state_machines, tables
 from local.accounts import (
     NO_FILES,
     PERSONA,
@@ -32,6 +32,7 @@ from local.accounts import (
     service_credentials,
 )
 from local.fidelity import wrap
+from local.sagemaker.values import ArnSpelling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,8 @@ class LocalAws:
     enforce_iam
         Whether a call that the policies do not allow is refused; else it is only noted in
         ``authority.denials``.
+    arn_spelling
+        How ARNs of SageMaker spell the names of groups.
 
     Attributes
     ----------
@@ -97,7 +100,9 @@ class LocalAws:
         organization: str = "o-localorg01",
         workers: int = 4,
         enforce_iam: bool = True,
+        arn_spelling: ArnSpelling = ArnSpelling.AS_WRITTEN,
     ) -> None:
+        self.arn_spelling = arn_spelling
         self.host = host
         self.region = region
         self.organization = organization
@@ -154,6 +159,7 @@ class LocalAws:
         self._stack.callback(self._server.server_close)
         resources.install(self)
         metrics.install(self)
+        tables.install(self)
         for part in (self.events, self.functions, self.queues, self.state_machines):
             part.install()
             self._stack.callback(part.close)

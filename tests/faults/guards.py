@@ -469,7 +469,7 @@ GUARDS = [
     Guard(
         "that a mirror may exist is noted before it is made",
         "operations/registering.py",
-        "self.ledger.creating(request.source_arn, request.attempt, now)",
+        "self.ledger.creating(request.source_arn, request.attempt, version.group, now)",
         "pass",
         (f"{UNNOTED}::test_a_mirror_that_was_made_and_not_noted_is_found",),
     ),

@@ -24,7 +24,7 @@ class DataScientist:
     Parameters
     ----------
     group
-        Of the versions; also the name of the repository and the prefix of the artifacts.
+        Of the versions; also the prefix of the artifacts, and in lower case the name of the repository.
     """
 
     aws: LocalAws
@@ -39,9 +39,14 @@ class DataScientist:
         return f"sagemaker-{self.aws.region}-{self.account}"
 
     @property
+    def repository(self) -> str:
+        """The repository of the group. Names in Amazon ECR and Amazon S3 have no capitals."""
+        return self.group.lower()
+
+    @property
     def image(self) -> str:
         """The image that versions use."""
-        return f"{self.account}.dkr.ecr.{self.aws.region}.amazonaws.com/{self.group}:1"
+        return f"{self.account}.dkr.ecr.{self.aws.region}.amazonaws.com/{self.repository}:1"
 
     def client(self, service: str) -> Any:
         return self.aws.client(service, self.account)
@@ -57,7 +62,7 @@ class DataScientist:
 
     def share(self, name: str, with_account: str) -> str:
         """Put an object into a bucket of its own that another account may read, and give its location."""
-        s3, bucket = self.client("s3"), f"shared-{self.group}"
+        s3, bucket = self.client("s3"), f"shared-{self.repository}"
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": self.aws.region})
         s3.put_object(Bucket=bucket, Key=name, Body=b"secret")
         statement = {
@@ -77,10 +82,10 @@ class DataScientist:
     def push(self, tag: str = "1") -> OciImage:
         """Build an image and push it into the repository of the group."""
         ecr = self.client("ecr")
-        ecr.create_repository(repositoryName=self.group)
+        ecr.create_repository(repositoryName=self.repository)
         image = build_image({"opt/program/serve": b"#!/bin/sh\n", "weights": os.urandom(40_000)}, layers=2)
         (data,) = ecr.get_authorization_token()["authorizationData"]
-        push(image, data["proxyEndpoint"], f"Basic {data['authorizationToken']}", self.group, tag)
+        push(image, data["proxyEndpoint"], f"Basic {data['authorizationToken']}", self.repository, tag)
         return image
 
     def register(self, *containers: dict[str, Any], **members: Any) -> str:

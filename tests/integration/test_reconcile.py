@@ -17,6 +17,8 @@ from tests.integration.operator_of_hub import Hub
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from local.sagemaker import ArnSpelling
+
 AWS_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 FORWARD, READ = "registry-replicator-forward", "registry-replicator-eu-west-1-read"
 
@@ -27,8 +29,8 @@ def hub(deployment: Landscape) -> Hub:
 
 
 @pytest.fixture
-def scientist(deployment: Landscape, fresh: Callable[[str], str]) -> DataScientist:
-    return DataScientist(deployment.aws, SPOKE_A, fresh("model"))
+def scientist(deployment: Landscape, fresh: Callable[[str], str], spelling: ArnSpelling) -> DataScientist:
+    return DataScientist(deployment.aws, SPOKE_A, fresh("Model"))
 
 
 @contextmanager

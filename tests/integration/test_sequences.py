@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from local.sagemaker import ArnSpelling
 from replicator.mirror import DESCRIPTION, desired
 from replicator.mirror_update import shown
 from replicator.provenance import PREFIX
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "10"))
 APPROVAL, REJECTED = "ModelApprovalStatus", "Rejected"
-_WORLD: list[World] = []
+_WORLDS: dict[ArnSpelling, World] = {}
 
 
-def world() -> World:
-    """Give the one server of this module; it ends with the process."""
-    if not _WORLD:
-        _WORLD.append(World())
-    return _WORLD[0]
+def world(spelling: ArnSpelling = ArnSpelling.AS_WRITTEN) -> World:
+    """Give the server for a spelling of ARNs; it ends with the process."""
+    if spelling not in _WORLDS:
+        _WORLDS[spelling] = World(arn_spelling=spelling)
+    return _WORLDS[spelling]
 
 
 def specification(image: str, artifact: str) -> dict[str, Any]:
@@ -86,9 +87,11 @@ CHANGES = st.one_of(
 class Mirroring(RuleBasedStateMachine):
     """One source version, and all that happens to it and to its mirror."""
 
+    spelling = ArnSpelling.AS_WRITTEN
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = world()
+        self.world = world(self.spelling)
         self.edited: set[str] = set()
         """Units (and the approval status) that a person holds in the hub."""
         self.stuck: set[str] = set()
@@ -244,6 +247,16 @@ TestMirroring.settings = settings(
 )
 
 
+class MirroringInLowerCase(Mirroring):
+    """The same, where ARNs spell the group in lower case."""
+
+    spelling = ArnSpelling.LOWER_CASE
+
+
+TestMirroringInLowerCase = MirroringInLowerCase.TestCase
+TestMirroringInLowerCase.settings = TestMirroring.settings
+
+
 # The sequences on which each promise hangs, played whatever chance draws.
 
 LIFE_CYCLES = [
@@ -252,9 +265,9 @@ LIFE_CYCLES = [
 METADATA = [{"CustomerMetadataProperties": {f"m-{i}": "1" for i in range(n)}} for n in (1, 48)]
 
 
-def machine(*, mirrored: bool = False) -> Mirroring:
+def machine(*, mirrored: bool = False, spelling: ArnSpelling = ArnSpelling.AS_WRITTEN) -> Mirroring:
     """Give a version that is approved in the spoke and not mirrored yet."""
-    it = Mirroring()
+    it = MirroringInLowerCase() if spelling is ArnSpelling.LOWER_CASE else Mirroring()
     it.register(status="Approved", mirrored=mirrored)
     return it
 
@@ -277,9 +290,10 @@ def test_a_rejection_overrules_a_person_and_no_other_change_does(mirrored: bool)
     deliver(it)
 
 
+@pytest.mark.parametrize("spelling", ArnSpelling)
 @pytest.mark.parametrize("crash", range(10))
-def test_a_rejection_reaches_a_mirror_whose_making_was_cut_off(crash: int) -> None:
-    it = machine()
+def test_a_rejection_reaches_a_mirror_whose_making_was_cut_off(crash: int, spelling: ArnSpelling) -> None:
+    it = machine(spelling=spelling)
     deliver(it, crash)
     it.the_spoke_changes(change={APPROVAL: REJECTED})
     deliver(it)

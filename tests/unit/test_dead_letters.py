@@ -10,6 +10,7 @@ import pytest
 from replicator.events import ModelPackageEvent
 from replicator.identifiers import ModelPackageArn
 from replicator.operations.dead_letters import Letter, sendable
+from replicator.operations.redriving import RedriveRequest
 
 ARN = "arn:aws:sagemaker:eu-west-1:111111111111:model-package/churn/3"
 ABOUT = ModelPackageEvent.about(ModelPackageArn.parse(ARN)).to_message()
@@ -103,3 +104,11 @@ def test_a_body_with_what_sqs_refuses_stays_the_same_json() -> None:
     body = json.dumps({"id": "a\ufffe\uffff\ud800b"}, ensure_ascii=False)
     assert sendable(body) != body
     assert json.loads(sendable(body)) == json.loads(body)
+
+
+@pytest.mark.parametrize("asked", [ARN, ARN.replace("churn", "Churn")])
+def test_a_redrive_chooses_a_version_in_any_spelling_of_its_arn(asked: str) -> None:
+    request = RedriveRequest(source_arn=asked)
+    assert request.chooses(letter({"source_arn": ARN}))
+    assert not request.chooses(letter({"source_arn": ARN.replace("/3", "/4")}))
+    assert not request.chooses(letter("not json"))

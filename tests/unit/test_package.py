@@ -73,3 +73,8 @@ def test_the_fingerprint_follows_what_a_mirror_can_depend_on() -> None:
         {"ModelCard": {"a": "b"}},
     ):
         assert fingerprint(a_package(**changes)) != fingerprint(a_package())
+
+
+def test_a_time_of_modification_before_the_first_update_changes_nothing() -> None:
+    """Some descriptions of new versions have it and some have not."""
+    assert fingerprint(a_package(LastModifiedTime="2026-01-01T00:00:14Z")) == fingerprint(a_package())

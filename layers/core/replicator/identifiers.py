@@ -7,8 +7,12 @@ which gives the canonical text back. Nothing else in the project takes one of th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ACCOUNT = r"(?P<account>\d{12})"
 _REGION = r"(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d)"
@@ -30,8 +34,8 @@ _PACKAGE_ARN = re.compile(
 class ModelPackageArn:
     """The ARN of one version in a model package group.
 
-    ``group`` is the name as the ARN spells it: for the name that people gave, read
-    ``ModelPackageGroupName`` from the description.
+    ``group`` is the name as this ARN spells it, which may be lower case: nothing is named after it. The name as people
+    wrote it is in `SourceVersion`.
     """
 
     partition: str
@@ -57,6 +61,73 @@ class ModelPackageArn:
             f"arn:{self.partition}:sagemaker:{self.region}:{self.account}"
             f":model-package/{self.group}/{self.version}"
         )
+
+    @property
+    def key(self) -> str:
+        """Return the identity of the version: equal for two spellings of one ARN; see `version_key`."""
+        return version_key(str(self))
+
+    def spelled(self, group: str) -> ModelPackageArn:
+        """Return the ARN of the same version with the group in another spelling."""
+        return replace(self, group=group)
+
+
+def version_key(arn: str) -> str:
+    """Return the identity of the version that an ARN names: the ARN in lower case.
+
+    SageMaker may spell the group of an ARN as people wrote it (aws-samples/ml-edge-getting-started#18) or in lower case
+    (boto/boto3#4606), and an event, a list and a description need not agree. So ARNs are compared, and items of the
+    ledger, permits and executions are named, by this key only. It is for identity: SageMaker is asked by an ARN in a
+    spelling of its own.
+    """
+    return arn.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceVersion:
+    """A version in a spoke: its ARN, and the name of its group as people wrote it.
+
+    Everything in the hub that is named after the group is derived from ``group``: the hub's group, key prefixes, tags
+    and the policy's choice.
+    """
+
+    arn: ModelPackageArn
+    group: str
+
+    @classmethod
+    def described(cls, arn: ModelPackageArn, description: Mapping[str, Any]) -> SourceVersion:
+        """Take both from the answer of DescribeModelPackage, so that they do not depend on how it was asked.
+
+        Parameters
+        ----------
+        arn
+            By which it was asked. It stays when the answer names no ARN of this version.
+        """
+        told = description.get("ModelPackageArn")
+        if isinstance(told, str) and version_key(told) == arn.key:
+            arn = ModelPackageArn.parse(told)
+        return cls(arn, str(description.get("ModelPackageGroupName") or arn.group))
+
+    @classmethod
+    def remembered(cls, arn: ModelPackageArn, group: str | None) -> SourceVersion:
+        """Take the group from the ledger: for a version that cannot be described any more.
+
+        Parameters
+        ----------
+        group
+            None when the ledger does not know it; then the ARN's spelling is all there is.
+        """
+        return cls(arn, group or arn.group)
+
+    @property
+    def account(self) -> str:
+        """The spoke."""
+        return self.arn.account
+
+    @property
+    def version(self) -> int:
+        """The number in the group."""
+        return self.arn.version
 
 
 class UnversionedPackageError(InvalidIdentifierError):

@@ -28,6 +28,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from replicator.errors import ErrorCode, PermanentError
+from replicator.identifiers import version_key
 from replicator.mirror_update import Written
 from replicator.plan import Known
 from replicator.policy import REJECTED
@@ -99,6 +100,7 @@ class Entry:
     """What the ledger holds about one source version."""
 
     source_arn: str
+    """As the event that started the attempt spelled it."""
     state: State = State.IDLE
     wanted: int = 0
     """Counts the events."""
@@ -124,6 +126,8 @@ class Entry:
     """``read_at`` of the last round that found the source and ended well."""
     source_created: str | None = None
     """When the source was created: a group that was deleted and made anew counts its versions anew."""
+    source_group: str | None = None
+    """The group of the source as people wrote it: known from the moment that a mirror may exist."""
     locations: Mapping[str, str] = field(default_factory=dict)
     written: Written = field(default_factory=Written)
     code: str | None = None
@@ -167,7 +171,9 @@ class Entry:
         """What planning needs of a mirror."""
         if self.hub_arn is None:
             return None
-        return Known(self.hub_arn, self.fingerprint or "", self.locations, self.source_created)
+        return Known(
+            self.hub_arn, self.fingerprint or "", self.locations, self.source_created, self.source_group
+        )
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Entry:
@@ -195,7 +201,7 @@ class Entry:
     @classmethod
     def _read(cls, item: Mapping[str, Any], state: State) -> Entry:
         return cls(
-            source_arn=item["source_arn"],
+            source_arn=_text(item, "event_arn") or item["source_arn"],
             state=state,
             wanted=_number(item, "wanted"),
             seen=_number(item, "seen"),
@@ -211,6 +217,7 @@ class Entry:
             told=_told(item),
             source_seen_at=_time(item, "source_seen_at"),
             source_created=_text(item, "source_created"),
+            source_group=_text(item, "source_group"),
             locations=_map(item, "locations"),
             written=Written(_text(item, "source_approval"), _map(item, "written")),
             code=_text(item, "code"),
@@ -264,8 +271,8 @@ def _odd(name: str, value: Any) -> TypeError:
 
 
 def execution_name(source_arn: str, attempt: int) -> str:
-    """Name an execution after the ARN and the attempt, so that starting it twice starts it once.
+    """Name an execution after the version and the attempt, so that starting it twice starts it once.
 
     80 characters at most: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
-    return f"{hashlib.sha256(source_arn.encode()).hexdigest()[:40]}-{attempt}"
+    return f"{hashlib.sha256(version_key(source_arn).encode()).hexdigest()[:40]}-{attempt}"

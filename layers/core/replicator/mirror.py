@@ -90,6 +90,6 @@ def creation(
         **members,
         "ModelPackageGroupName": group,
         APPROVAL: policy.first_approval_status(want.source_approval),
-        "ClientToken": str(uuid.uuid5(_TOKENS, str(arn))),
+        "ClientToken": str(uuid.uuid5(_TOKENS, arn.key)),
     }
     return Creation({name: value for name, value in request.items() if value not in ({}, [])}, later)

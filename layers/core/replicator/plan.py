@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.fields import Image, Location
-from replicator.identifiers import ImageReference, InvalidIdentifierError
+from replicator.identifiers import ImageReference, InvalidIdentifierError, SourceVersion
 from replicator.package import GONE, artifact_copy, created, fingerprint, s3_location, walk
 from replicator.policy import REJECTED, aws_owned_bucket
 from replicator.refusals import image_to_copy, refuse_too_many_copies, refuse_what_cannot_be_mirrored
@@ -35,6 +35,8 @@ class Known:
     """Where each location went, as the package spells it, and the pin of each by `pin_key`."""
     created: str | None = None
     """When the source of the mirror was created."""
+    group: str | None = None
+    """The group of the source as people wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,13 @@ def plan(
             ErrorCode.SOURCE_REPLACED,
             f"{arn} was created at {created(source)}, and the one that {known.hub_arn} mirrors at {known.created}: "
             "its group was deleted and made anew. Register the new model in a group of another name.",
+        )
+    if known and known.group and known.group != SourceVersion.described(arn, source).group:
+        raise PermanentError(
+            ErrorCode.SOURCE_REPLACED,
+            f"{arn} is in the group {SourceVersion.described(arn, source).group}, and {known.hub_arn} mirrors the "
+            f"version of the group {known.group}. Two groups whose names differ only by case cannot both be mirrored. "
+            "Register the new model in a group of another name.",
         )
     if known and known.fingerprint == print_:
         return Plan(Action.NOTHING, f"the mirror {known.hub_arn} shows this state already", print_)
@@ -145,7 +154,7 @@ def _not_wanted(
     if approval not in policy.replicated_statuses:
         wanted = " or ".join(sorted(policy.replicated_statuses))
         return f"there is no mirror, and the version is {approval}, not {wanted}"
-    group = str(source.get("ModelPackageGroupName") or arn.group)
+    group = SourceVersion.described(arn, source).group
     if not policy.includes(group, tags):
         return f"the hub's stack does not include the group {group} of account {arn.account}"
     return None
@@ -153,8 +162,8 @@ def _not_wanted(
 
 def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> list[ArtifactCopy | ImageCopy]:
     """List every location to copy once, however many members name it, in the order they are named."""
-    group = str(source.get("ModelPackageGroupName") or arn.group)
-    destination = policy.artifact_prefix(arn.account, group, arn.version)
+    version = SourceVersion.described(arn, source)
+    destination = policy.artifact_prefix(version.account, version.group, version.version)
     copies: dict[str, ArtifactCopy | ImageCopy] = {}
     sure: set[str] = set()
     for found in walk(source):

@@ -11,7 +11,7 @@ from replicator import RELEASE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replicator.identifiers import ModelPackageArn
+    from replicator.identifiers import SourceVersion
     from replicator.package import Description
     from replicator.steps import CopyResult
 
@@ -34,8 +34,7 @@ class Intended:
 
 
 def entries(
-    arn: ModelPackageArn,
-    source: Description,
+    version: SourceVersion,
     results: Sequence[CopyResult],
     document: str,
     now: datetime,
@@ -45,7 +44,7 @@ def entries(
 
     Parameters
     ----------
-    arn, source
+    version
         Of the source.
     results
         What was copied.
@@ -55,11 +54,11 @@ def entries(
         How many entries the source leaves free of the 50.
     """
     found = {
-        SOURCE_ARN: str(arn),
+        SOURCE_ARN: str(version.arn),
         f"{PREFIX}provenance": document,
-        f"{PREFIX}source-account": arn.account,
-        f"{PREFIX}source-group": str(source.get("ModelPackageGroupName") or arn.group),
-        f"{PREFIX}source-version": str(arn.version),
+        f"{PREFIX}source-account": version.account,
+        f"{PREFIX}source-group": version.group,
+        f"{PREFIX}source-version": str(version.version),
         f"{PREFIX}replicated-at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         f"{PREFIX}release": RELEASE,
     }
@@ -70,7 +69,7 @@ def entries(
 
 
 def document(
-    arn: ModelPackageArn,
+    version: SourceVersion,
     source: Description,
     hub_arn: str | None,
     copies: Mapping[str, Mapping[str, Any]],
@@ -82,7 +81,7 @@ def document(
 
     Parameters
     ----------
-    arn, source
+    version, source
         Of the source.
     hub_arn
         None as long as the mirror is being created.
@@ -99,11 +98,11 @@ def document(
         "replicatedAt": now.isoformat(),
         "hubModelPackageArn": hub_arn,
         "source": {
-            "modelPackageArn": str(arn),
-            "account": arn.account,
-            "region": arn.region,
-            "modelPackageGroupName": source.get("ModelPackageGroupName"),
-            "version": arn.version,
+            "modelPackageArn": str(version.arn),
+            "account": version.account,
+            "region": version.arn.region,
+            "modelPackageGroupName": version.group,
+            "version": version.version,
             "creationTime": _text(source.get("CreationTime")),
             "lastModifiedTime": _text(source.get("LastModifiedTime")),
             "modelApprovalStatus": source.get("ModelApprovalStatus"),

@@ -11,7 +11,7 @@ from replicator.errors import ErrorCode, PermanentError
 if TYPE_CHECKING:
     from replicator.aws.registry import Group, Registry
     from replicator.consumers import Consumers
-    from replicator.identifiers import ModelPackageArn
+    from replicator.identifiers import SourceVersion
     from replicator.policy import Policy
 
 SOURCE_TAG = "replicator:source"
@@ -29,14 +29,14 @@ class Groups:
     follow_description: bool
     follow_tags: frozenset[str]
 
-    def ensure(self, name: str, arn: ModelPackageArn, source_group: str) -> None:
+    def ensure(self, name: str, version: SourceVersion) -> None:
         """Make the hub's group for a spoke's group, or check that it is that group's.
 
         Raises `PermanentError` (``GROUP_NAME_TAKEN``) when it mirrors another one or was made by somebody else.
         """
-        source = f"{arn.account}/{source_group}"
+        source = f"{version.account}/{version.group}"
         group = self.hub.group(name)
-        if group is None and not self._create(name, arn.account, source_group):
+        if group is None and not self._create(name, version.account, version.group):
             group = self.hub.group(name)  # somebody was faster
         owner = group.tags.get(SOURCE_TAG) if group else source
         if owner != source:

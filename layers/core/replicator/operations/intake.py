@@ -135,6 +135,8 @@ class Intake:
         )
         if claim.outcome is not Outcome.CLAIMED:
             return Taken(source_arn, claim.outcome.lower())
+        # In the spelling of the event that claimed the attempt: the input of an execution is part of its identity.
+        source_arn = claim.entry.source_arn
         attempt: int | None = claim.entry.attempt
         while attempt is not None:
             try:

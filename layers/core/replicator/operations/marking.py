@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from replicator.events import ReplicationDetail
+from replicator.identifiers import SourceVersion
 from replicator.mirror import APPROVAL
 from replicator.mirror_update import source_deleted, written_rejection
 from replicator.operations.finishing import finish
@@ -74,7 +75,8 @@ class Marking:
         if entry.creating_since is None:
             return None
         since = datetime.fromisoformat(entry.creating_since) - _SKEW
-        return self.hub.find_mirror(self.policy.group_name(arn.account, arn.group), arn, since)
+        source = SourceVersion.remembered(arn, entry.source_group)
+        return self.hub.find_mirror(self.policy.group_name(source.account, source.group), arn, since)
 
     def _applied(self, entry: Entry, hub_arn: str, fingerprint: str, written: Written) -> None:
         self.ledger.applied(
@@ -85,6 +87,7 @@ class Marking:
             locations=entry.locations,
             written=written,
             now=self.now(),
+            group=entry.source_group,
             created=entry.source_created,
         )
 

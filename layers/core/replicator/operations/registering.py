@@ -10,7 +10,7 @@ from replicator import provenance
 from replicator.counting import lag
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ReplicationDetail
-from replicator.identifiers import ModelPackageArn
+from replicator.identifiers import ModelPackageArn, SourceVersion, version_key
 from replicator.ledger import State, SupersededError
 from replicator.manifests import refuse_manifests_that_point_past
 from replicator.mirror import APPROVAL, METADATA, creation, desired
@@ -63,50 +63,57 @@ class Registering:
         entry = self.ledger.get(request.source_arn)
         if entry is None or entry.attempt != request.attempt or entry.state is not State.RUNNING:
             return RegisterAnswer(again=False, status="Superseded")
-        source = self.spoke.describe(str(arn))
+        source = self.spoke.describe_version(arn, entry.source_group)
         if fingerprint(source) != request.plan.fingerprint:
             return RegisterAnswer(again=True, status="SourceChanged")
         try:
             if source is None:
                 marking = Marking(self.policy, self.ledger, self.slots, self.hub, self.bus, self.now)
                 return marking.run(arn, entry)
-            return self._write(arn, source, entry, request)
+            return self._write(SourceVersion.described(arn, source), source, entry, request)
         except SupersededError:
             return RegisterAnswer(again=False, status="Superseded")
 
     def _write(
-        self, arn: ModelPackageArn, source: Description, entry: Entry, request: RegisterRequest
+        self, version: SourceVersion, source: Description, entry: Entry, request: RegisterRequest
     ) -> RegisterAnswer:
         locations = {**entry.locations, **_locations(request)}
         refuse_manifests_that_point_past(request.plan.copies, request.results, locations)
         want = desired(source, locations, self.hub_key_arn)
         held = uncopied_members(source, locations, self.policy)
-        key = self._provenance_key(arn, source)
+        key = self._provenance_key(version)
         document = self.documents.get(key) or {}
-        hub_arn = entry.hub_arn or self._find(arn, source, entry, document)
+        hub_arn = entry.hub_arn or self._find(version, entry, document)
         if hub_arn is None and request.plan.action is Action.UPDATE:
             return RegisterAnswer(again=not self._finished(request), status="NoMirror")
         meant, last = read_intended(document), entry.written
         if hub_arn is None:
             status, change = "Mirrored", Update()
-            hub_arn = self._create(arn, source, want, held, entry, request)
+            hub_arn = self._create(version, source, want, held, entry, request)
             mirror = self._describe(hub_arn)
         else:
             status, mirror = "Updated", self._describe(hub_arn)
             if entry.hub_arn is None:
                 # Noted before anything else is meant to be written, for what was meant tells what is ours.
                 last = last_written(meant)
-                self._applied(request, hub_arn, "", locations, last, created(source))
+                self._applied(request, version, hub_arn, "", locations, last, created(source))
             change = update(want, mirror, last, self.policy, held, meant)
-            self._note(key, arn, source, hub_arn, want, held, document, request)
+            self._note(key, version, source, hub_arn, want, held, document, request)
             if change.request:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
         after = written(want, mirror, last, [*change.drift, *change.held])
         self._applied(
-            request, hub_arn, request.plan.fingerprint or "", locations, after, created(source), entry.read_at
+            request,
+            version,
+            hub_arn,
+            request.plan.fingerprint or "",
+            locations,
+            after,
+            created(source),
+            entry.read_at,
         )
-        self._publish(status, arn, source, mirror, change, entry, request)
+        self._publish(status, version.arn, source, mirror, change, entry, request)
         over = self._finished(request)
         return RegisterAnswer(
             again=not over, status=status, hub_arn=hub_arn, lag_seconds=lag(entry, self.now())
@@ -118,6 +125,7 @@ class Registering:
     def _applied(
         self,
         request: RegisterRequest,
+        version: SourceVersion,
         hub_arn: str,
         fingerprint: str,
         locations: Mapping[str, str],
@@ -133,13 +141,12 @@ class Registering:
             locations=locations,
             written=last,
             now=self.now(),
+            group=version.group,
             created=source_created,
             read_at=read_at,
         )
 
-    def _find(
-        self, arn: ModelPackageArn, source: Description, entry: Entry, document: Mapping[str, Any]
-    ) -> str | None:
+    def _find(self, version: SourceVersion, entry: Entry, document: Mapping[str, Any]) -> str | None:
         """Look for a mirror that the ledger does not know.
 
         By its provenance beside the artifacts; and in the registry itself when an earlier attempt may have
@@ -148,16 +155,17 @@ class Registering:
         if isinstance(hub_arn := document.get("hubModelPackageArn"), str):
             mirror = self.hub.describe(hub_arn)
             # The entry is missing where the source's own left no room for it.
-            if mirror and mirror.get(METADATA, {}).get(provenance.SOURCE_ARN, str(arn)) == str(arn):
+            named = (mirror or {}).get(METADATA, {}).get(provenance.SOURCE_ARN, str(version.arn))
+            if mirror and version_key(named) == version.arn.key:
                 return hub_arn
         if entry.creating_since is None:
             return None
         since = datetime.fromisoformat(entry.creating_since) - _SKEW
-        return self.hub.find_mirror(self._group(arn, source), arn, since)
+        return self.hub.find_mirror(self._group(version), version.arn, since)
 
     def _create(
         self,
-        arn: ModelPackageArn,
+        version: SourceVersion,
         source: Description,
         want: Desired,
         held: set[str],
@@ -167,19 +175,19 @@ class Registering:
         if held:
             raise PermanentError(
                 ErrorCode.UNEXPECTED,
-                f"{', '.join(sorted(held))} of {arn} points to something that was not copied. Redrive it.",
+                f"{', '.join(sorted(held))} of {version.arn} points to something that was not copied. Redrive it.",
             )
         # The time of the first attempt: the client token only works for the very same request.
         now = datetime.fromisoformat(entry.creating_since) if entry.creating_since else self.now()
-        group, key = self._group(arn, source), self._provenance_key(arn, source)
+        group, key = self._group(version), self._provenance_key(version)
         room = provenance.ENTRIES_MAX - len(want.members.get(METADATA, {}))
-        entries = provenance.entries(arn, source, request.results, self.documents.location(key), now, room)
-        calls = creation(arn, want, group, self.policy, entries)
-        self.groups.ensure(group, arn, self._source_group(arn, source))
-        self.ledger.creating(request.source_arn, request.attempt, now)
-        self._note(key, arn, source, None, want, held, {}, request)
+        entries = provenance.entries(version, request.results, self.documents.location(key), now, room)
+        calls = creation(version.arn, want, group, self.policy, entries)
+        self.groups.ensure(group, version)
+        self.ledger.creating(request.source_arn, request.attempt, version.group, now)
+        self._note(key, version, source, None, want, held, {}, request)
         hub_arn = self.hub.create(calls.create)
-        self._note(key, arn, source, hub_arn, want, held, {}, request)
+        self._note(key, version, source, hub_arn, want, held, {}, request)
         if calls.then_update:
             self.hub.update(hub_arn, calls.then_update)
         return hub_arn
@@ -187,7 +195,7 @@ class Registering:
     def _note(
         self,
         key: str,
-        arn: ModelPackageArn,
+        version: SourceVersion,
         source: Description,
         hub_arn: str | None,
         want: Desired,
@@ -198,7 +206,7 @@ class Registering:
         """Write the provenance, ahead of the mirror, so that a run that dies leaves what it meant to write."""
         meant = intended(want, read_intended(before), held)
         copies = provenance.copies(before, request.results)
-        document = provenance.document(arn, source, hub_arn, copies, want.dropped, meant, self.now())
+        document = provenance.document(version, source, hub_arn, copies, want.dropped, meant, self.now())
         self.documents.put(key, document)
 
     def _describe(self, hub_arn: str) -> Description:
@@ -241,14 +249,11 @@ class Registering:
         )
         self.bus.publish(detail, now)
 
-    def _source_group(self, arn: ModelPackageArn, source: Description) -> str:
-        return str(source.get("ModelPackageGroupName") or arn.group)
+    def _group(self, version: SourceVersion) -> str:
+        return self.policy.group_name(version.account, version.group)
 
-    def _group(self, arn: ModelPackageArn, source: Description) -> str:
-        return self.policy.group_name(arn.account, self._source_group(arn, source))
-
-    def _provenance_key(self, arn: ModelPackageArn, source: Description) -> str:
-        return self.policy.provenance_key(arn.account, self._source_group(arn, source), arn.version)
+    def _provenance_key(self, version: SourceVersion) -> str:
+        return self.policy.provenance_key(version.account, version.group, version.version)
 
 
 def _locations(request: RegisterRequest) -> dict[str, str]:
