@@ -195,6 +195,20 @@ def test_what_aws_owns_stays_where_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    "bucket",
+    [
+        "jumpstart-cache-prod-eu-west-1",
+        "jumpstart-cache-prod-us-east-1-x",
+        "jumpstart-cache-prod-zz",
+        "jumpstart-private-cache-prod-anything",
+    ],
+)
+def test_a_bucket_that_only_looks_like_one_of_awss_is_copied(bucket: str) -> None:
+    found = plan(ARN, container(ModelDataUrl=f"s3://{bucket}/model.tar.gz"), None, a_policy())
+    assert [copy.uri for copy in found.copies] == [f"s3://{bucket}/model.tar.gz"]
+
+
+@pytest.mark.parametrize(
     ("source", "code"),
     [
         (container(Image="444455556666.dkr.ecr.us-east-1.amazonaws.com/x"), ErrorCode.FOREIGN_REGISTRY),

@@ -125,6 +125,8 @@ class Entry:
     source_created: str | None = None
     """When the source was created: a group that was deleted and made anew counts its versions anew."""
     locations: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """What was recorded of the bytes at each location; see `replicator.plan.pin`."""
     written: Written = field(default_factory=Written)
     code: str | None = None
     """Of the last error."""
@@ -167,7 +169,7 @@ class Entry:
         """What planning needs of a mirror."""
         if self.hub_arn is None:
             return None
-        return Known(self.hub_arn, self.fingerprint or "", self.locations, self.source_created)
+        return Known(self.hub_arn, self.fingerprint or "", self.locations, self.source_created, self.pins)
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Entry:
@@ -194,6 +196,7 @@ class Entry:
 
     @classmethod
     def _read(cls, item: Mapping[str, Any], state: State) -> Entry:
+        locations, pins = _locations(item)
         return cls(
             source_arn=item["source_arn"],
             state=state,
@@ -211,7 +214,8 @@ class Entry:
             told=_told(item),
             source_seen_at=_time(item, "source_seen_at"),
             source_created=_text(item, "source_created"),
-            locations=_map(item, "locations"),
+            locations=locations,
+            pins=pins,
             written=Written(_text(item, "source_approval"), _map(item, "written")),
             code=_text(item, "code"),
             reason=_text(item, "reason"),
@@ -257,6 +261,16 @@ def _map(item: Mapping[str, Any], name: str) -> Mapping[str, str]:
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise _odd(name, value)
     return value
+
+
+def _locations(item: Mapping[str, Any]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Read the locations and their pins. Earlier releases kept a pin among them, by the location and a line break."""
+    locations = _map(item, "locations")
+    if "pins" in item:
+        return locations, _map(item, "pins")
+    old = {uri for uri in locations if uri.endswith("\n") and uri[:-1] in locations}
+    places = {uri: place for uri, place in locations.items() if uri not in old}
+    return places, {uri[:-1]: locations[uri] for uri in old}
 
 
 def _odd(name: str, value: Any) -> TypeError:

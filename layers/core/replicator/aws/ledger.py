@@ -158,6 +158,7 @@ class Ledger(LedgerItems):
         hub_arn: str,
         fingerprint: str,
         locations: Mapping[str, str],
+        pins: Mapping[str, str],
         written: Written,
         now: datetime,
         created: str | None = None,
@@ -173,13 +174,14 @@ class Ledger(LedgerItems):
         self._held(
             source_arn,
             attempt,
-            "SET hub_arn = :hub, fingerprint = :print, locations = :locations, written = :written, "
+            "SET hub_arn = :hub, fingerprint = :print, locations = :locations, pins = :pins, written = :written, "
             "source_approval = :approval, source_created = :created, applied_at = :now" + _found(read_at),
             {
                 **({":read": read_at} if read_at else {}),
                 ":hub": hub_arn,
                 ":print": fingerprint,
                 ":locations": dict(locations),
+                ":pins": dict(pins),
                 ":written": dict(written.members),
                 ":approval": written.source_approval,
                 ":created": created,

@@ -17,6 +17,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from replicator.aws.oci_http import Answer, TransientError, origin, retry_after
 from replicator.aws.oci_manifest import ACCEPT, Descriptor, Manifest, digest_of, read_manifest, refuse_large
 from replicator.errors import ErrorCode, PermanentError
+from replicator.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,11 +50,14 @@ class Registry:
     renew
         Gives another value when this one is refused, which it is when it has expired. Called once: a copy
         lives for minutes.
+    redirects_to
+        Whether a registry that is reached by https may redirect to another host, by its name; none by default.
     """
 
     base_url: str
     authorization: str | None = None
     renew: Callable[[], str] | None = None
+    redirects_to: Callable[[str], bool] = lambda _: False
     _renewed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
@@ -272,9 +276,19 @@ class Repository:
         )
 
     def _follow(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        if urlsplit(target).scheme != "https" and urlsplit(url).scheme == "https":
-            raise self._protocol(f"{self.place.name} redirects from https to {urlsplit(target).scheme}")
+        try:
+            target = urljoin(url, location)
+            scheme, host, _ = origin(target)
+        except ValueError as error:
+            raise self._protocol(
+                f"{self.place.name} redirects to an address that is none: {error}"
+            ) from error
+        registry = self.place.registry
+        if urlsplit(url).scheme == "https":
+            if scheme != "https":
+                raise self._protocol(f"{self.place.name} redirects from https to {scheme}")
+            if origin(target) != origin(registry.base_url) and not registry.redirects_to(host):
+                raise self._protocol(f"{self.place.name} redirects to {host}, which is not a host of its own")
         return target
 
     def _url(self, path: str) -> str:
@@ -307,5 +321,6 @@ def _said(answer: Answer) -> str:
         return "; ".join(f"{error.get('code', '')} {error.get('message', '')}".strip() for error in errors)[
             :500
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return answer.body[:120].decode("utf-8", "replace").replace("\n", " ").strip()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # Object storage repeats the token that it refuses. Half of one would not look like one.
+        return redacted(answer.body.decode("utf-8", "replace"))[:120].replace("\n", " ").strip()

@@ -83,6 +83,7 @@ class Marking:
             hub_arn=hub_arn,
             fingerprint=fingerprint,
             locations=entry.locations,
+            pins=entry.pins,
             written=written,
             now=self.now(),
             created=entry.source_created,
