@@ -93,14 +93,20 @@ _S3_URI = re.compile(rf"s3://{_BUCKET}(?:/(?P<key>.*))?", re.DOTALL)
 
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+_LONGEST_HOST = 253
+# A bucket or none, and S3 with or without Region, dual stack or FIPS.
+_S3_LABELS = re.compile(r"(?:[a-z0-9][a-z0-9.-]*\.)?s3(?:[.-][a-z0-9.-]+)?")
+
+
 def s3_host(host: str, region: str) -> bool:
-    """Whether a host is Amazon S3's in a Region, where Amazon ECR keeps layers.
+    """Whether a host is Amazon S3's in the partition of a Region. There Amazon ECR keeps layers.
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
     """
-    suffix = re.escape(partition_of(region).dns_suffix)
-    pattern = rf"(?:[a-z0-9][a-z0-9.-]*\.)?s3(?:-fips)?\.(?:dualstack\.)?{re.escape(region)}\.{suffix}"
-    return re.fullmatch(pattern, host) is not None
+    suffix = f".{partition_of(region).dns_suffix}"
+    if len(host) > _LONGEST_HOST or not host.endswith(suffix):
+        return False
+    return _S3_LABELS.fullmatch(host.removesuffix(suffix)) is not None
 
 
 @cache

@@ -24,8 +24,9 @@ APPROVAL = "ModelApprovalStatus"
 LIFECYCLE = "ModelLifeCycle"
 _STAGE_STATUS = "StageStatus"
 STAGE_PENDING = "PendingApproval"
-"""Status of a stage that nobody has approved. Free text, spelled as in the samples of the guide:
-https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-staging-construct-set-up.html."""
+# Free text; the guide lists these and "Approved":
+# https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-staging-construct-set-up.html
+_NOT_APPROVED = frozenset({STAGE_PENDING, "InProgress", "OnHold", REJECTED, "Retired"})
 
 _TOKENS = uuid.UUID("8f5ff2a4-6d4e-5b0c-9c55-3a5b6b1f6f0e")
 
@@ -61,7 +62,7 @@ def desired(
     rewritten = rewrite(source, locations, images_by_digest=True)
     members, dropped = dict(rewritten.members), dict(rewritten.dropped)
     status = members.get(LIFECYCLE, {}).get(_STAGE_STATUS)
-    if not follows_approval and status not in (None, REJECTED, STAGE_PENDING):
+    if not follows_approval and status is not None and status not in _NOT_APPROVED:
         members[LIFECYCLE] = {**members[LIFECYCLE], _STAGE_STATUS: STAGE_PENDING}
         dropped[f"{LIFECYCLE}.{_STAGE_STATUS}"] = (
             f"it may say approved where the hub has not approved: the mirror has {STAGE_PENDING}, unless "

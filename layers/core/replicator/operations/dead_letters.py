@@ -65,7 +65,7 @@ def send(
         "code": code,
         "reason": redacted(reason)[:_REASON_MAX],
         "failed_at": now.isoformat(),
-        "source_arn": source_arn and source_arn[:_ARN_MAX],
+        "source_arn": source_arn and redacted(source_arn)[:_ARN_MAX],
         "attempt": str(attempt) if attempt else None,
     }
     typed: dict[str, MessageAttributeValueTypeDef] = {
@@ -116,10 +116,10 @@ class Letter:
         return cls(
             message_id=message["MessageId"],
             receipt_handle=message["ReceiptHandle"],
-            body=message["Body"],
+            body=redacted(message["Body"]),
             code=code[:_CODE_MAX],
-            reason=reason[:_REASON_MAX],
-            source_arn=source_arn and source_arn[:_ARN_MAX],
+            reason=redacted(reason)[:_REASON_MAX],
+            source_arn=source_arn and redacted(source_arn)[:_ARN_MAX],
             account=account and account[:_CODE_MAX],
             sent=datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC),
         )
