@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from replicator.events import ModelPackageEvent
 from replicator.identifiers import ModelPackageArn
-from replicator.operations.dead_letters import Letter, sendable
+from replicator.operations.dead_letters import Letter, send, sendable
 
 ARN = "arn:aws:sagemaker:eu-west-1:111111111111:model-package/churn/3"
 ABOUT = ModelPackageEvent.about(ModelPackageArn.parse(ARN)).to_message()
@@ -103,3 +105,19 @@ def test_a_body_with_what_sqs_refuses_stays_the_same_json() -> None:
     body = json.dumps({"id": "a\ufffe\uffff\ud800b"}, ensure_ascii=False)
     assert sendable(body) != body
     assert json.loads(sendable(body)) == json.loads(body)
+
+
+SECRET = "IQoJb3JpZ2luX2VjEJr"
+
+
+def test_what_is_sent_says_no_secret_and_neither_does_what_is_read() -> None:
+    sent: list[dict[str, Any]] = []
+    queue: Any = SimpleNamespace(send_message=lambda **request: sent.append(request))
+    leak = f"https://u:{SECRET}@h/k?X-Amz-Signature={SECRET}"
+    body = json.dumps({"detail": {"ModelPackageArn": ARN, "ModelDataUrl": leak}})
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    send(queue, "url", body, code="UNEXPECTED", reason=leak, source_arn=leak, now=now)
+    assert SECRET not in str(sent)
+    assert json.loads(sent[0]["MessageBody"])["detail"]["ModelPackageArn"] == ARN
+    found = letter(body, ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE=leak, source_arn=leak)
+    assert SECRET not in str(found)
