@@ -26,6 +26,11 @@ UNNOTED = "tests/faults/test_unnoted.py"
 SWEEPING = "tests/integration/test_sweeping.py"
 DELETED = "tests/integration/test_source_deleted.py"
 DEFERRING = "tests/integration/test_deferring.py"
+POLICY = "tests/unit/test_policy.py"
+PARTITIONS = "tests/unit/test_partitions.py"
+REDACTION = "tests/unit/test_redaction.py"
+DIGESTS = "tests/integration/test_image_digests.py"
+REFERRERS = "tests/integration/test_copy_image/test_referrers.py"
 
 
 @dataclass(frozen=True)
@@ -576,7 +581,7 @@ GUARDS = [
     Guard(
         "nothing follows a redirect out of https",
         "aws/oci_registry.py",
-        'if urlsplit(target).scheme != "https" and urlsplit(url).scheme == "https":',
+        'if scheme != "https":',
         "if False:",
         (f"{HTTP}::test_a_registry_on_https_does_not_send_us_to_http",),
     ),
@@ -704,14 +709,14 @@ GUARDS = [
     Guard(
         "the body of a letter is of characters that SQS takes",
         "operations/dead_letters.py",
-        "MessageBody=sendable(body)",
-        "MessageBody=body",
+        "MessageBody=sendable(redacted(body))",
+        "MessageBody=redacted(body)",
         (f"{SWEEPING}::test_a_letter_of_intake_has_nothing_that_sqs_would_not_take",),
     ),
     Guard(
         "a reason is of characters that every service takes",
         "operations/failing.py",
-        "message = dead_letters.sendable(message)",
+        "message = dead_letters.sendable(redacted(message))",
         "pass",
         (f"{SWEEPING}::test_a_reason_that_sqs_would_not_take_has_its_letter",),
     ),
@@ -819,5 +824,147 @@ GUARDS = [
             "tests/unit/test_reconciling.py"
             "::test_a_spoke_whose_runs_take_all_its_room_holds_up_no_other[reconcile-40]",
         ),
+    ),
+    # Names that are AWS's, and images by digest
+    Guard(
+        "what is AWS's in one Region is a stranger's in another",
+        "policy.py",
+        "        if name == region:\n",
+        "        if listed:\n",
+        (f"{POLICY}::test_aws_owned_registries_are_those_of_one_region",),
+    ),
+    Guard(
+        "a bucket that only looks like one of AWS's is copied",
+        "plan.py",
+        "if location and location.bucket not in policy.aws_buckets:",
+        "if location and not location.bucket.startswith('jumpstart-'):",
+        (f"{PLAN}::test_a_bucket_that_only_looks_like_one_of_awss_is_copied",),
+    ),
+    Guard(
+        "two digests of one image are refused",
+        "refusals.py",
+        "    if contradicts(found):\n",
+        "    if False:\n",
+        (f"{PLAN}::test_what_cannot_be_mirrored_is_refused_before_anything_is_copied",),
+    ),
+    Guard(
+        "an image of AWS's is named by its recorded digest",
+        "mirror.py",
+        "rewrite(source, locations, images_by_digest=True)",
+        "rewrite(source, locations)",
+        (f"{DIGESTS}::test_the_digest_that_was_recorded_is_what_the_mirror_is_made_with",),
+    ),
+    Guard(
+        "a mirror that would run another image is rejected",
+        "operations/registering.py",
+        "        self._refuse_other_images(arn, hub_arn, mirror)\n",
+        "",
+        (f"{DIGESTS}::test_a_mirror_with_another_digest_is_rejected_and_says_why",),
+    ),
+    # Hostile texts
+    Guard(
+        "no message says a secret",
+        "errors.py",
+        "self.message = redacted(message)",
+        "self.message = message",
+        (f"{REDACTION}::test_a_secret_is_taken_out_wherever_a_text_becomes_ours",),
+    ),
+    Guard(
+        "no dead-letter message holds a secret",
+        "operations/dead_letters.py",
+        "MessageBody=sendable(redacted(body))",
+        "MessageBody=sendable(body)",
+        ("tests/unit/test_dead_letters.py::test_what_is_sent_says_no_secret_and_neither_does_what_is_read",),
+    ),
+    Guard(
+        "an error that nobody foresaw says no secret",
+        "observability.py",
+        "            if redacted(said) == said:\n",
+        "            if True:\n",
+        (f"{REDACTION}::test_an_error_that_nobody_foresaw_says_no_secret",),
+    ),
+    Guard(
+        "half a password is none",
+        "identifiers.py",
+        "return repr(redacted(text)[:300])",
+        "return repr(text[:300])",
+        (f"{REDACTION}::test_half_a_password_is_none_either",),
+    ),
+    Guard(
+        "content of a private hub is refused",
+        "refusals.py",
+        "and not public_hub_content(found.value, policy.region)",
+        'and ":aws:hub-content/" not in found.value',
+        (f"{PLAN}::test_what_cannot_be_mirrored_is_refused_before_anything_is_copied",),
+    ),
+    Guard(
+        "a card that is nested without end is refused",
+        "refusals.py",
+        "and not readable_card(found.value)",
+        "and False",
+        (f"{PLAN}::test_what_cannot_be_mirrored_is_refused_before_anything_is_copied",),
+    ),
+    Guard(
+        "an ARN has the partition of its Region",
+        "identifiers.py",
+        'if not found or found["partition"] != partition_of(found["region"]).name:',
+        "if not found:",
+        (f"{PARTITIONS}::test_an_arn_has_the_digits_and_the_partition_that_aws_writes",),
+    ),
+    Guard(
+        "an ARN has the digits of ASCII",
+        "identifiers.py",
+        '_ACCOUNT = r"(?P<account>[0-9]{12})"',
+        '_ACCOUNT = r"(?P<account>\\d{12})"',
+        (f"{PARTITIONS}::test_an_arn_has_the_digits_and_the_partition_that_aws_writes",),
+    ),
+    Guard(
+        "a registry sends us to its own layers only",
+        "aws/oci_registry.py",
+        "if origin(target) != origin(registry.base_url) and not registry.redirects_to(host):",
+        "if False:",
+        (f"{HTTP}::test_a_registry_on_https_sends_us_nowhere_but_where_its_layers_are_kept",),
+    ),
+    Guard(
+        "a list of referrers without an end is left",
+        "aws/oci_referrers.py",
+        "if pages > MOST_PAGES:",
+        "if False:",
+        (f"{REFERRERS}::test_a_list_without_an_end_is_left_after_so_many_pages",),
+    ),
+    Guard(
+        "two spokes never have one alias",
+        "settings.py",
+        "if given.count(alias) > 1:",
+        "if False:",
+        ("tests/unit/test_settings.py::test_an_alias_that_hides_which_spoke_it_is_is_refused",),
+    ),
+    Guard(
+        "a stage does not say approved beside a pending mirror",
+        "mirror.py",
+        "if not follows_approval and status is not None and status not in _NOT_APPROVED:",
+        "if False:",
+        (f"{MIRROR}::test_a_stage_says_approved_only_where_approvals_are_mirrored",),
+    ),
+    Guard(
+        "a stage that says no such thing is copied",
+        "mirror.py",
+        '_NOT_APPROVED = frozenset({STAGE_PENDING, "InProgress", "OnHold", REJECTED, "Retired"})',
+        "_NOT_APPROVED = frozenset({STAGE_PENDING})",
+        (f"{MIRROR}::test_a_stage_that_says_no_such_thing_is_copied",),
+    ),
+    Guard(
+        "the source's metadata in the replicator's name is not carried over",
+        "mirror.py",
+        "foreign = {key for key in metadata if key.startswith(provenance.PREFIX)}",
+        "foreign: set[str] = set()",
+        (f"{MIRROR}::test_a_package_cannot_pass_for_the_mirror_of_another",),
+    ),
+    Guard(
+        "a value that ends with a line break is no pin",
+        "ledger.py",
+        '    if "pins" in item:\n',
+        "    if False:\n",
+        ("tests/unit/test_ledger_item.py::test_a_location_that_ends_with_a_line_break_is_a_location",),
     ),
 ]

@@ -259,6 +259,7 @@ class Checker:
             hub_arn="hub",
             fingerprint=str(run.read),
             locations={},
+            pins={},
             written=Written(),
             group="Churn",
             now=at(world.clock),

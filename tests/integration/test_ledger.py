@@ -44,6 +44,7 @@ def apply(ledger: Ledger, arn: str, attempt: int) -> None:
         hub_arn="hub",
         fingerprint="f",
         locations={"a": "b"},
+        pins={"a": "p"},
         written=Written("Approved", {"m": "d:d"}),
         group="g",
         now=NOW,

@@ -137,7 +137,8 @@ class Mirroring(RuleBasedStateMachine):
 
     def wants(self) -> dict[str, Any]:
         entry, source = self.world.ledger.get(self.runner.arn), self.source()
-        members = desired(source, entry.locations if entry else {}, KEY).members
+        locations = entry.locations if entry else {}
+        members = desired(source, locations, KEY, follows_approval=self.mirrored).members
         return self.units({**members, APPROVAL: source[APPROVAL]})
 
     # What happens

@@ -81,7 +81,7 @@ def unaccounted(
     locations
         Where each location went.
     """
-    there = dict(leaves(shown))
+    there, digests = dict(leaves(shown)), dict(leaves(dict(source)))
     for path, _ in leaves(dict(source)):
         if isinstance(rule_of(path), Drop) and not any(
             path == known or path.startswith((f"{known}.", f"{known}[")) for known in dropped
@@ -91,6 +91,11 @@ def unaccounted(
         if path in dropped:
             continue
         expected = _expected(rule_of(path), value, locations)
+        if path.endswith(".Image") and value not in locations and (digest := digests.get(f"{path}Digest")):
+            # It stays in a registry of AWS's, and is named by the digest that was recorded.
+            expected = (
+                f"{value.partition('@')[0].rpartition(':')[0] or value.partition('@')[0]}@{digest.lower()}"
+            )
         if path not in there:
             yield f"{path} was lost: {value!r:.200}"
         elif there[path] != expected and _parsed(there[path]) != _parsed(expected):

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from replicator.mirror import creation, desired
 from replicator.mirror_update import Written, update, written
 from replicator.provenance import SOURCE_ARN
@@ -177,3 +179,22 @@ def test_a_mirror_that_the_ledger_does_not_know_is_filled_in_and_not_overwritten
         "CustomerMetadataProperties": {"b": "1"},
     }
     assert change.drift == ["CustomerMetadataProperties{a}"]
+
+
+@pytest.mark.parametrize("status", ["Approved", "approved", "Deployed", "Go"])
+def test_a_stage_says_approved_only_where_approvals_are_mirrored(status: str) -> None:
+    source = a_package(ModelLifeCycle={"Stage": "Production", "StageStatus": status})
+    held_back = desired(source, THERE, KEY)
+    assert held_back.members["ModelLifeCycle"] == {"Stage": "Production", "StageStatus": "PendingApproval"}
+    assert "HubApprovalStatus" in held_back.dropped["ModelLifeCycle.StageStatus"]
+    followed = desired(source, THERE, KEY, follows_approval=True)
+    assert followed.members["ModelLifeCycle"]["StageStatus"] == status
+    assert "ModelLifeCycle.StageStatus" not in followed.dropped
+
+
+@pytest.mark.parametrize("status", ["PendingApproval", "InProgress", "OnHold", "Rejected", "Retired"])
+def test_a_stage_that_says_no_such_thing_is_copied(status: str) -> None:
+    stage = {"Stage": "QA", "StageStatus": status, "StageDescription": "d"}
+    found = want(ModelLifeCycle=stage)
+    assert found.members["ModelLifeCycle"] == stage
+    assert "ModelLifeCycle.StageStatus" not in found.dropped

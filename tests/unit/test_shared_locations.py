@@ -7,7 +7,7 @@ import pytest
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.package import rewrite
-from replicator.plan import Known, find_copies, pin, pin_key, plan
+from replicator.plan import Known, find_copies, pin, plan
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 from tests.unit.packages import ARN, IMAGE, MODEL, a_package, a_policy
 
@@ -88,17 +88,13 @@ def test_a_card_keeps_its_spelling_around_what_is_rewritten(big: Any) -> None:
 
 
 def test_what_was_registered_anew_under_the_same_name_is_copied_anew() -> None:
-    before = {
-        MODEL: "s3://hub/1/model.tar.gz",
-        pin_key(MODEL): "old",
-        IMAGE: "hub@1",
-        pin_key(IMAGE): "sha256:1",
-    }
-    found = plan(ARN, a_package(), Known("hub", "other", before), POLICY)
+    there = {MODEL: "s3://hub/1/model.tar.gz", IMAGE: "hub@1"}
+    before = {MODEL: "old", IMAGE: "sha256:1"}
+    found = plan(ARN, a_package(), Known("hub", "other", there, pins=before), POLICY)
     assert found.action is Action.UPDATE
     assert sorted(copy.uri for copy in found.copies) == sorted([MODEL, IMAGE])
-    same = before | {pin_key(copy.uri): pin(copy) or "" for copy in found.copies}
-    assert not plan(ARN, a_package(), Known("hub", "other", same), POLICY).copies
+    same = {copy.uri: pin(copy) or "" for copy in found.copies}
+    assert not plan(ARN, a_package(), Known("hub", "other", there, pins=same), POLICY).copies
 
 
 def test_a_rejection_is_passed_on_to_a_mirror_that_may_have_been_made() -> None:

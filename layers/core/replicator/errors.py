@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from replicator.redaction import redacted
+
 
 class ErrorCode(StrEnum):
     """Every code that reaches the ledger, the dead-letter queue, the events and the metrics."""
@@ -73,13 +75,13 @@ class ReplicationError(Exception):
         What happened.
     message
         A sentence for the person who finds it in the dead-letter queue: it names the ARN, the object or
-        the image, and what to do about it.
+        the image, and what to do about it. Secrets are taken out of it.
     """
 
     def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(f"{code}: {message}")
         self.code = code
-        self.message = message
+        self.message = redacted(message)
+        super().__init__(f"{code}: {self.message}")
 
 
 class RetryableError(ReplicationError):

@@ -93,7 +93,9 @@ class Values:
 
 KEEP = Keep()
 _ETAG = Drop("it belongs to the source's object; it is what the copy is pinned by, and the copy has its own")
-_DIGEST = Drop("SageMaker resolves it from the image, which the mirror names by digest")
+_DIGEST = Drop(
+    "it stands in the mirror's Image, as repository@digest, and SageMaker shows the mirror's own beside it"
+)
 
 _S3_MODEL_DATA: Node = {
     "S3Uri": Location("S3DataType", etag="ETag"),

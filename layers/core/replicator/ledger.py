@@ -129,6 +129,8 @@ class Entry:
     source_group: str | None = None
     """The group of the source as people wrote it: known from the moment that a mirror may exist."""
     locations: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """What was recorded of the bytes at each location; see `replicator.plan.pin`."""
     written: Written = field(default_factory=Written)
     code: str | None = None
     """Of the last error."""
@@ -172,7 +174,12 @@ class Entry:
         if self.hub_arn is None:
             return None
         return Known(
-            self.hub_arn, self.fingerprint or "", self.locations, self.source_created, self.source_group
+            self.hub_arn,
+            self.fingerprint or "",
+            self.locations,
+            self.source_created,
+            self.source_group,
+            self.pins,
         )
 
     @classmethod
@@ -200,6 +207,7 @@ class Entry:
 
     @classmethod
     def _read(cls, item: Mapping[str, Any], state: State) -> Entry:
+        locations, pins = _locations(item)
         return cls(
             source_arn=_text(item, "event_arn") or item["source_arn"],
             state=state,
@@ -218,7 +226,8 @@ class Entry:
             source_seen_at=_time(item, "source_seen_at"),
             source_created=_text(item, "source_created"),
             source_group=_text(item, "source_group"),
-            locations=_map(item, "locations"),
+            locations=locations,
+            pins=pins,
             written=Written(_text(item, "source_approval"), _map(item, "written")),
             code=_text(item, "code"),
             reason=_text(item, "reason"),
@@ -264,6 +273,16 @@ def _map(item: Mapping[str, Any], name: str) -> Mapping[str, str]:
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise _odd(name, value)
     return value
+
+
+def _locations(item: Mapping[str, Any]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Read the locations and their pins. Earlier releases kept a pin among them, by the location and a line break."""
+    locations = _map(item, "locations")
+    if "pins" in item:
+        return locations, _map(item, "pins")
+    old = {uri for uri in locations if uri.endswith("\n") and uri[:-1] in locations}
+    places = {uri: place for uri, place in locations.items() if uri not in old}
+    return places, {uri[:-1]: locations[uri] for uri in old}
 
 
 def _odd(name: str, value: Any) -> TypeError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicator import provenance
 from replicator.package import rewrite
+from replicator.policy import REJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,12 @@ METADATA = "CustomerMetadataProperties"
 ADDITIONAL = "AdditionalInferenceSpecifications"
 DESCRIPTION = "ApprovalDescription"
 APPROVAL = "ModelApprovalStatus"
+LIFECYCLE = "ModelLifeCycle"
+_STAGE_STATUS = "StageStatus"
+STAGE_PENDING = "PendingApproval"
+# Free text; the guide lists these and "Approved":
+# https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-staging-construct-set-up.html
+_NOT_APPROVED = frozenset({STAGE_PENDING, "InProgress", "OnHold", REJECTED, "Retired"})
 
 _TOKENS = uuid.UUID("8f5ff2a4-6d4e-5b0c-9c55-3a5b6b1f6f0e")
 
@@ -35,10 +42,32 @@ class Desired:
     """Path of each member that is not carried over, and why."""
 
 
-def desired(source: Description, locations: Mapping[str, str], hub_key_arn: str) -> Desired:
-    """Rewrite the source into what the mirror should show."""
-    rewritten = rewrite(source, locations)
+def desired(
+    source: Description, locations: Mapping[str, str], hub_key_arn: str, *, follows_approval: bool = False
+) -> Desired:
+    """Rewrite the source into what the mirror should show.
+
+    Parameters
+    ----------
+    source
+        The source as it is now.
+    locations
+        See `replicator.package.rewrite`.
+    hub_key_arn
+        The key that takes the place of the source's.
+    follows_approval
+        Whether the mirror's approval status is that of the source. Else the status of its stage may not say approved,
+        either.
+    """
+    rewritten = rewrite(source, locations, images_by_digest=True)
     members, dropped = dict(rewritten.members), dict(rewritten.dropped)
+    status = members.get(LIFECYCLE, {}).get(_STAGE_STATUS)
+    if not follows_approval and status is not None and status not in _NOT_APPROVED:
+        members[LIFECYCLE] = {**members[LIFECYCLE], _STAGE_STATUS: STAGE_PENDING}
+        dropped[f"{LIFECYCLE}.{_STAGE_STATUS}"] = (
+            f"it may say approved where the hub has not approved: the mirror has {STAGE_PENDING}, unless "
+            "HubApprovalStatus is Mirrored"
+        )
     metadata = members.pop(METADATA, {})
     foreign = {key for key in metadata if key.startswith(provenance.PREFIX)}
     dropped |= {f"{METADATA}{{{key}}}": "the replicator's own prefix" for key in foreign}

@@ -9,7 +9,7 @@ from replicator.errors import ErrorCode, PermanentError
 from replicator.fields import Image, Location
 from replicator.identifiers import ImageReference, InvalidIdentifierError, SourceVersion
 from replicator.package import GONE, artifact_copy, created, fingerprint, s3_location, walk
-from replicator.policy import REJECTED, aws_owned_bucket
+from replicator.policy import REJECTED
 from replicator.refusals import image_to_copy, refuse_too_many_copies, refuse_what_cannot_be_mirrored
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 
@@ -32,11 +32,13 @@ class Known:
     fingerprint: str
     """Of the source as it was last applied."""
     locations: Mapping[str, str]
-    """Where each location went, as the package spells it, and the pin of each by `pin_key`."""
+    """Where each location went, as the package spells it."""
     created: str | None = None
     """When the source of the mirror was created."""
     group: str | None = None
     """The group of the source as people wrote it."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """The `pin` of each location that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def plan(
     refuse_too_many_copies(arn, copies)
     if known is None:
         return Plan(Action.MIRROR, f"the version is {approval} and has no mirror yet", print_, copies)
-    missing = [copy for copy in copies if copy.uri not in known.locations or _others(copy, known.locations)]
+    missing = [copy for copy in copies if copy.uri not in known.locations or _others(copy, known.pins)]
     return Plan(Action.UPDATE, f"the version changed since {known.hub_arn} was written", print_, missing)
 
 
@@ -182,7 +184,7 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
                 ErrorCode.INVALID_LOCATION,
                 f"{found.path} of {arn} is {error}. Register the model again with an s3:// location.",
             ) from error
-        if location and not aws_owned_bucket(location.bucket):
+        if location and location.bucket not in policy.aws_buckets:
             before, copy = copies.get(uri), artifact_copy(found, location, destination)
             copies[uri] = (
                 _joined(arn, found, before, copy, uri in sure) if isinstance(before, ArtifactCopy) else copy
@@ -264,14 +266,9 @@ def pin(copy: ArtifactCopy | ImageCopy) -> str | None:
     return copy.digest if isinstance(copy, ImageCopy) else copy.etag
 
 
-def pin_key(uri: str) -> str:
-    """Name the entry, among the locations, that holds the `pin` of one. No location has a line break."""
-    return f"{uri}\n"
-
-
-def _others(copy: ArtifactCopy | ImageCopy, locations: Mapping[str, str]) -> bool:
+def _others(copy: ArtifactCopy | ImageCopy, pins: Mapping[str, str]) -> bool:
     """Tell whether a location was copied when it held other bytes."""
-    return pin(copy) is not None and locations.get(pin_key(copy.uri)) not in (None, pin(copy))
+    return pin(copy) is not None and pins.get(copy.uri) not in (None, pin(copy))
 
 
 def uncopied_members(source: Description, locations: Mapping[str, str], policy: Policy) -> set[str]:
@@ -290,4 +287,4 @@ def _in_spoke(found: Found, policy: Policy) -> bool:
         location = s3_location(found)
     except InvalidIdentifierError:
         return True
-    return location is not None and not aws_owned_bucket(location.bucket)
+    return location is not None and location.bucket not in policy.aws_buckets

@@ -18,7 +18,8 @@ from replicator.aws.oci_image import Outcome, copy_image
 from replicator.aws.oci_registry import Place, Registry
 from replicator.aws.sessions import Sessions, client_config
 from replicator.errors import ErrorCode, PermanentError
-from replicator.identifiers import ImageReference, InvalidIdentifierError, ModelPackageArn
+from replicator.identifiers import ImageReference, InvalidIdentifierError, ModelPackageArn, s3_host
+from replicator.partitions import partition_of
 from replicator.steps import ALREADY_THERE, CopyAnswer, CopyResult, ImageCopy, Progress
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from replicator.steps import CopyRequest
 
     type _Translation = Callable[[str], AbstractContextManager[None]]
-
-# https://docs.aws.amazon.com/general/latest/gr/ecr.html
-_DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def mirror_image(
     image = readable_image(copy, package, settings)
     for repository in (copy.repository, *copy.neighbours):
         _check_destination(repository, package, settings)
-    host = f"{settings.hub_account}.dkr.ecr.{package.region}.{_dns_suffix(package.partition)}"
+    host = f"{settings.hub_account}.dkr.ecr.{package.region}.{partition_of(package.region).dns_suffix}"
     spoke = sessions.spoke(package.account, settings.spoke_role_name)
     hub = HubRegistry(_client(sessions.own, package.region), settings)
     outcome = copy_image(
@@ -191,7 +189,8 @@ def _registry(client: ECRClient, account: str | None, name: str, within: _Transl
         data = answer["authorizationData"][0]
         return data["proxyEndpoint"], f"Basic {data['authorizationToken']}"
 
-    return Registry(*login(), renew=lambda: login()[1])
+    region = client.meta.region_name
+    return Registry(*login(), renew=lambda: login()[1], redirects_to=lambda host: s3_host(host, region))
 
 
 def _client(session: boto3.Session, region: str) -> ECRClient:
@@ -206,10 +205,6 @@ def _check_destination(repository: str, package: ModelPackageArn, settings: Copy
             f"{package} would be written to, or mount from, the repository {repository}, outside its own {own}*. "
             "Start its run again from the beginning.",
         )
-
-
-def _dns_suffix(partition: str) -> str:
-    return _DNS_SUFFIXES.get(partition, "amazonaws.com")
 
 
 def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnswer:

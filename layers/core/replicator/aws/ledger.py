@@ -165,6 +165,7 @@ class Ledger(LedgerItems):
         hub_arn: str,
         fingerprint: str,
         locations: Mapping[str, str],
+        pins: Mapping[str, str],
         written: Written,
         now: datetime,
         group: str | None,
@@ -183,7 +184,7 @@ class Ledger(LedgerItems):
         self._held(
             source_arn,
             attempt,
-            "SET hub_arn = :hub, fingerprint = :print, locations = :locations, written = :written, "
+            "SET hub_arn = :hub, fingerprint = :print, locations = :locations, pins = :pins, written = :written, "
             "source_approval = :approval, source_created = :created, source_group = :group, applied_at = :now"
             + _found(read_at),
             {
@@ -191,6 +192,7 @@ class Ledger(LedgerItems):
                 ":hub": hub_arn,
                 ":print": fingerprint,
                 ":locations": dict(locations),
+                ":pins": dict(pins),
                 ":written": dict(written.members),
                 ":approval": written.source_approval,
                 ":created": created,

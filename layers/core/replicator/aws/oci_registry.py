@@ -49,11 +49,14 @@ class Registry:
     renew
         Gives another value when this one is refused, which it is when it has expired. Called once: a copy
         lives for minutes.
+    redirects_to
+        Whether a registry that is reached by https may redirect to another host, by its name; none by default.
     """
 
     base_url: str
     authorization: str | None = None
     renew: Callable[[], str] | None = None
+    redirects_to: Callable[[str], bool] = lambda _: False
     _renewed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
@@ -325,9 +328,19 @@ class Repository:
         )
 
     def _follow(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        if urlsplit(target).scheme != "https" and urlsplit(url).scheme == "https":
-            raise self._protocol(f"{self.place.name} redirects from https to {urlsplit(target).scheme}")
+        try:
+            target = urljoin(url, location)
+            scheme, host, _ = origin(target)
+        except ValueError as error:
+            raise self._protocol(
+                f"{self.place.name} redirects to an address that is none: {error}"
+            ) from error
+        registry = self.place.registry
+        if urlsplit(url).scheme == "https":
+            if scheme != "https":
+                raise self._protocol(f"{self.place.name} redirects from https to {scheme}")
+            if origin(target) != origin(registry.base_url) and not registry.redirects_to(host):
+                raise self._protocol(f"{self.place.name} redirects to {host}, which is not a host of its own")
         return target
 
     def _url(self, path: str) -> str:

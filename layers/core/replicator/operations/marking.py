@@ -85,6 +85,7 @@ class Marking:
             hub_arn=hub_arn,
             fingerprint=fingerprint,
             locations=entry.locations,
+            pins=entry.pins,
             written=written,
             now=self.now(),
             group=entry.source_group,

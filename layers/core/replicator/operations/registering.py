@@ -13,12 +13,13 @@ from replicator.events import ReplicationDetail
 from replicator.identifiers import ModelPackageArn, SourceVersion, version_key
 from replicator.ledger import State, SupersededError
 from replicator.manifests import refuse_manifests_that_point_past
-from replicator.mirror import APPROVAL, METADATA, creation, desired
+from replicator.mirror import APPROVAL, DESCRIPTION, METADATA, creation, desired
 from replicator.mirror_update import Update, intended, last_written, update, written
 from replicator.operations.finishing import finish
 from replicator.operations.marking import Marking
-from replicator.package import created, fingerprint
-from replicator.plan import pin, pin_key, uncopied_members
+from replicator.package import created, fingerprint, other_digests
+from replicator.plan import pin, uncopied_members
+from replicator.policy import REJECTED
 from replicator.provenance import read_intended
 from replicator.steps import Action, RegisterAnswer
 
@@ -77,9 +78,15 @@ class Registering:
     def _write(
         self, version: SourceVersion, source: Description, entry: Entry, request: RegisterRequest
     ) -> RegisterAnswer:
-        locations = {**entry.locations, **_locations(request)}
+        locations = {**entry.locations, **{result.uri: result.destination for result in request.results}}
+        pins = {**entry.pins, **{copy.uri: found for copy in request.plan.copies if (found := pin(copy))}}
         refuse_manifests_that_point_past(request.plan.copies, request.results, locations)
-        want = desired(source, locations, self.hub_key_arn)
+        want = desired(
+            source,
+            locations,
+            self.hub_key_arn,
+            follows_approval=self.policy.hub_approval_status == "Mirrored",
+        )
         held = uncopied_members(source, locations, self.policy)
         key = self._provenance_key(version)
         document = self.documents.get(key) or {}
@@ -96,19 +103,21 @@ class Registering:
             if entry.hub_arn is None:
                 # Noted before anything else is meant to be written, for what was meant tells what is ours.
                 last = last_written(meant)
-                self._applied(request, version, hub_arn, "", locations, last, created(source))
+                self._applied(request, version, hub_arn, "", locations, pins, last, created(source))
             change = update(want, mirror, last, self.policy, held, meant)
             self._note(key, version, source, hub_arn, want, held, document, request)
             if change.request:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
         after = written(want, mirror, last, [*change.drift, *change.held])
+        self._refuse_other_images(version.arn, hub_arn, mirror)
         self._applied(
             request,
             version,
             hub_arn,
             request.plan.fingerprint or "",
             locations,
+            pins,
             after,
             created(source),
             entry.read_at,
@@ -129,6 +138,7 @@ class Registering:
         hub_arn: str,
         fingerprint: str,
         locations: Mapping[str, str],
+        pins: Mapping[str, str],
         last: Written,
         source_created: str | None,
         read_at: str | None = None,
@@ -139,6 +149,7 @@ class Registering:
             hub_arn=hub_arn,
             fingerprint=fingerprint,
             locations=locations,
+            pins=pins,
             written=last,
             now=self.now(),
             group=version.group,
@@ -220,6 +231,21 @@ class Registering:
             )
         return mirror
 
+    def _refuse_other_images(self, arn: ModelPackageArn, hub_arn: str, mirror: Description) -> None:
+        """Reject a mirror that would run another image than was registered, and raise `PermanentError`."""
+        others = other_digests(mirror)
+        if not others:
+            return
+        what = f"{', '.join(others)} names an image by one digest, and SageMaker shows another as its ImageDigest"
+        if mirror.get(APPROVAL) != REJECTED:
+            self.hub.update(
+                hub_arn, {APPROVAL: REJECTED, DESCRIPTION: f"Rejected by the replicator: {what}."[:1024]}
+            )
+        raise PermanentError(
+            ErrorCode.DIGEST_MISMATCH,
+            f"the mirror {hub_arn} of {arn} is rejected: {what}. Register and approve a new version of the package.",
+        )
+
     def _publish(
         self,
         status: str,
@@ -254,10 +280,3 @@ class Registering:
 
     def _provenance_key(self, version: SourceVersion) -> str:
         return self.policy.provenance_key(version.account, version.group, version.version)
-
-
-def _locations(request: RegisterRequest) -> dict[str, str]:
-    """Give where each copy of a run went, and what it was pinned by."""
-    went = {result.uri: result.destination for result in request.results}
-    pins = {pin_key(copy.uri): found for copy in request.plan.copies if (found := pin(copy))}
-    return went | pins

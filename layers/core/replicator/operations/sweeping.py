@@ -35,7 +35,7 @@ _START_GRACE = timedelta(minutes=75)
 # The state machine ends every run after three days.
 _LONGEST_RUN = timedelta(days=3)
 _SECONDS_FOR_THE_END = 20
-_OWNER = re.compile(r"models/(?P<account>\d{12})/(?P<group>[^/]+)/(?P<version>[1-9]\d*)/")
+_OWNER = re.compile(r"models/(?P<account>[0-9]{12})/(?P<group>[^/]+)/(?P<version>[1-9][0-9]*)/")
 
 
 class SweepAnswer(Strict):
