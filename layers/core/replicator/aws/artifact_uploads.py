@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from replicator.aws.artifact_calls import S3Answer, answers
 from replicator.aws.artifact_facts import DEFAULT_ALGORITHM, Checksum, ObjectFacts, checksums
-from replicator.aws.artifact_hub import Arguments, Hub, md5, only_if_absent
+from replicator.aws.artifact_hub import ONLY_IF_ABSENT, Arguments, Hub, md5
 from replicator.aws.open_uploads import uploads_of
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Uploads:
             raise self._hub.refused(upload.key, refusal) from refusal
         return answer["ETag"]
 
-    def complete(self, upload: Upload, source: ObjectFacts, *, overwrite: bool) -> tuple[Checksum, ...]:
+    def complete(self, upload: Upload, source: ObjectFacts) -> tuple[Checksum, ...]:
         """Make the object of the parts.
 
         S3 compares the size and, where the source has a checksum that a multipart upload can have, that,
@@ -154,7 +154,7 @@ class Uploads:
                     MpuObjectSize=cast("Any", source.size),
                     ChecksumType="FULL_OBJECT",
                     **self._hub.owned,
-                    **only_if_absent(overwrite),
+                    **ONLY_IF_ABSENT,
                     **expected,
                 )
         except S3Answer as refusal:
