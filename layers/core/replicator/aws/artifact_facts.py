@@ -230,16 +230,16 @@ _CLOCKS = timedelta(seconds=2)
 
 
 def younger(last_modified: str, registered_at: str) -> bool:
-    """Whether bytes were written after a registration.
+    """Whether bytes were written after a registration, or nothing says that they were not.
 
     Parameters
     ----------
     last_modified
-        As S3 spells it, in a header or in a listing.
+        As S3 spells it, in a header or in a listing. Empty when it did not say.
     registered_at
         ISO 8601.
     """
-    return parse_timestamp(last_modified) > datetime.fromisoformat(registered_at) + _CLOCKS
+    return not last_modified or parse_timestamp(last_modified) > datetime.fromisoformat(registered_at) + _CLOCKS
 
 
 def shortened(name: str) -> str:
