@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from moto.s3.models import s3_backends
 
 from replicator.errors import ErrorCode, PermanentError
 from tests.integration.artifact_world import HUB, HUB_BUCKET, SPOKE, SPOKE_BUCKET, World
+from tests.integration.object_times import received_at
 
 REGISTERED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEFORE, AFTER = REGISTERED - timedelta(hours=1), REGISTERED + timedelta(hours=1)
@@ -18,7 +18,7 @@ KEY = "churn/model.tar.gz"
 def written(aws: World, body: bytes, time: datetime, key: str = KEY) -> str:
     """Write an object of the spoke at a time, and return its location."""
     uri = aws.put(key, body)
-    s3_backends[SPOKE]["aws"].get_object(SPOKE_BUCKET, key).last_modified = time.replace(tzinfo=None)
+    received_at(SPOKE, SPOKE_BUCKET, key, time)
     return uri
 
 

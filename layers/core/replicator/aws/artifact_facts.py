@@ -239,7 +239,9 @@ def younger(last_modified: str, registered_at: str) -> bool:
     registered_at
         ISO 8601.
     """
-    return not last_modified or parse_timestamp(last_modified) > datetime.fromisoformat(registered_at) + _CLOCKS
+    return (
+        not last_modified or parse_timestamp(last_modified) > datetime.fromisoformat(registered_at) + _CLOCKS
+    )
 
 
 def shortened(name: str) -> str:

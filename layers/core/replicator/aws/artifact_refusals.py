@@ -9,14 +9,19 @@ from replicator.errors import ErrorCode, PermanentError
 
 def missing(uri: str) -> PermanentError:
     """Say that there is no such object (or bucket)."""
-    return PermanentError(ErrorCode.SOURCE_OBJECT_MISSING, f"{uri} is not there. Put it there, then redrive.")
+    return PermanentError(
+        ErrorCode.SOURCE_OBJECT_MISSING,
+        f"{uri} is not there. If the bucket keeps versions, delete the object's delete marker, then redrive. An object "
+        f"that is written again is not what was registered: register and approve a new version of the package.",
+    )
 
 
 def empty(uri: str) -> PermanentError:
     """Say that a prefix has no objects."""
     return PermanentError(
         ErrorCode.SOURCE_PREFIX_EMPTY,
-        f"there are no objects under {uri}. Put the model there, then redrive.",
+        f"there are no objects under {uri}. If the bucket keeps versions, delete the delete markers, then redrive. "
+        f"Else upload the model, and register and approve a new version of the package.",
     )
 
 
