@@ -156,8 +156,11 @@ class Scientist:
         """Delete the account's SageMaker bucket and all its repositories; give how many objects and images."""
         s3, ecr = self._client("s3"), self._client("ecr")
         pages = s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket)
-        versions = [found for page in pages for found in page.get("Versions", [])]
-        for version in versions:
+        versions, markers = [], []
+        for page in pages:
+            versions += page.get("Versions", [])
+            markers += page.get("DeleteMarkers", [])
+        for version in versions + markers:
             s3.delete_object(Bucket=self.bucket, Key=version["Key"], VersionId=version["VersionId"])
         s3.delete_bucket(Bucket=self.bucket)
         images = 0
