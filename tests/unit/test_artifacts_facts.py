@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from replicator.aws.artifact_facts import (
     MULTIPART_ALGORITHMS,
     PIN_KEY,
-    STREAMED_ALGORITHMS,
     Checksum,
     algorithm_for,
     checksums,
@@ -114,7 +113,6 @@ def test_the_copy_gets_a_checksum_that_its_source_has() -> None:
     source = facts("k", HEAD | {"ChecksumCRC32C": "AAAAAA==", "ChecksumType": "FULL_OBJECT"})
     assert algorithm_for(source) == "CRC32C"
     assert algorithm_for(source, MULTIPART_ALGORITHMS) == "CRC32C"
-    assert algorithm_for(source, STREAMED_ALGORITHMS) == "CRC64NVME"
     sha = facts("k", HEAD | {"ChecksumSHA256": "AAAA", "ChecksumType": "FULL_OBJECT"})
     assert (algorithm_for(sha), algorithm_for(sha, MULTIPART_ALGORITHMS)) == ("SHA256", "CRC64NVME")
     assert algorithm_for(facts("k", HEAD)) == "CRC64NVME"

@@ -22,8 +22,6 @@ ALGORITHMS = ("CRC64NVME", "CRC32", "CRC32C", "SHA256", "SHA1")
 DEFAULT_ALGORITHM = "CRC64NVME"
 # Multipart uploads have these over the whole object; the SHA family only as a checksum of checksums.
 MULTIPART_ALGORITHMS = ("CRC64NVME", "CRC32", "CRC32C")
-# An upload with another than the default wants the checksum of every part from who sends it: zlib has this.
-STREAMED_ALGORITHMS = ("CRC64NVME", "CRC32")
 
 PIN_KEY = "replicator-source-pin"
 """User metadata of a copy: version id or ETag of what it was copied from."""

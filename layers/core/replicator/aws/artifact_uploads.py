@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from replicator.aws.artifact_calls import S3Answer, answers
-from replicator.aws.artifact_facts import DEFAULT_ALGORITHM, Checksum, ObjectFacts, checksums
+from replicator.aws.artifact_facts import Checksum, ObjectFacts, checksums
 from replicator.aws.artifact_hub import ONLY_IF_ABSENT, Arguments, Hub, md5
 from replicator.aws.open_uploads import uploads_of
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from replicator.parts import Part, PartPlan
+
+_WHOLE: Final = "FULL_OBJECT"
+"""The type of checksum of every upload of ours: one of the whole object, which S3 compares at completion."""
 
 
 class UploadGoneError(Exception):
@@ -54,14 +57,24 @@ class Uploads:
             found.setdefault(upload.key, []).append(upload.id)
         return found
 
-    def parts(self, upload_id: str, key: str, plan: PartPlan) -> dict[int, str] | None:
-        """List the parts of an upload: their ETags by number, or None when they are not this plan's."""
+    def parts(self, upload_id: str, key: str, plan: PartPlan, algorithm: str) -> dict[int, str] | None:
+        """List the parts of an upload: their ETags by number.
+
+        Returns
+        -------
+        dict or None
+            None when the upload cannot become the object of this plan: its parts are others, or it was created
+            with another algorithm, or with none. S3 would then not compare the checksum of the source, or
+            would refuse to be told one.
+        """
         pages = self._hub.client.get_paginator("list_parts").paginate(
             Key=key, UploadId=upload_id, **self._hub.owned
         )
         found: dict[int, str] = {}
         try:
             for page in self._answers(pages, "ListParts", key):
+                if (page.get("ChecksumAlgorithm"), page.get("ChecksumType")) != (algorithm, _WHOLE):
+                    return None
                 for part in page.get("Parts", []):
                     number = part["PartNumber"]
                     if number > plan.count or plan.part(number).size != part["Size"]:
@@ -72,10 +85,13 @@ class Uploads:
         return found
 
     def create(self, source: ObjectFacts, key: str, tags: list[dict[str, str]], algorithm: str) -> Upload:
-        """Begin a multipart upload, with what a multipart copy does not carry by itself."""
-        # S3 uses the default where none is named, and then asks for no checksum with the parts.
+        """Create a multipart upload, with what a multipart copy does not carry by itself.
+
+        The algorithm is always named, the default too: only then does S3 compare a checksum at completion. An
+        upload without one is completed in the "null checksum mode", which takes any value and no type.
+        """
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
-        named: Arguments = {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"}
+        named: Arguments = {"ChecksumAlgorithm": algorithm, "ChecksumType": _WHOLE}
         try:
             with answers(f"CreateMultipartUpload to {self._hub.uri(key)}"):
                 answer = self._hub.client.create_multipart_upload(
@@ -83,7 +99,7 @@ class Uploads:
                     **self._hub.owned,
                     **self._hub.described(source, tags),
                     **self._hub.encrypted,
-                    **(named if algorithm != DEFAULT_ALGORITHM else {}),
+                    **named,
                 )
         except S3Answer as refusal:
             raise self._hub.refused(key, refusal) from refusal
@@ -107,7 +123,11 @@ class Uploads:
         return answer["CopyPartResult"]["ETag"]
 
     def put(self, upload: Upload, part: Part, body: bytearray) -> str:
-        """Write a part and give its ETag; S3 refuses bytes that do not have the MD5 that was read."""
+        """Write a part and give its ETag; S3 refuses bytes that do not have the MD5 that was read.
+
+        S3 adds the checksum of a part that comes without one, as all do that zlib has not: it asks for them in
+        uploads with a COMPOSITE checksum only.
+        """
         own: Arguments = {}
         if upload.algorithm == "CRC32":
             own["ChecksumCRC32"] = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
@@ -138,8 +158,9 @@ class Uploads:
         UploadGoneError
             Somebody else has completed or aborted it.
         S3Answer
-            ``Unmet`` when the object is there already; ``Refused`` with ``InvalidPart`` when somebody else
-            has written a part again, with ``BadDigest`` when the checksum is another.
+            ``Unmet`` when the object is there already; ``Conflict`` when it was there since the upload began,
+            which then can never be completed; ``Refused`` with ``InvalidPart`` when another execution has
+            written a part again, with ``BadDigest`` when the checksum is another.
         """
         expected: Arguments = {
             f"Checksum{c.algorithm}": c.value for c in source.checksums if c.algorithm == upload.algorithm
@@ -152,7 +173,7 @@ class Uploads:
                     UploadId=upload.id,
                     MultipartUpload=cast("Any", {"Parts": parts}),
                     MpuObjectSize=cast("Any", source.size),
-                    ChecksumType="FULL_OBJECT",
+                    ChecksumType=_WHOLE,
                     **self._hub.owned,
                     **ONLY_IF_ABSENT,
                     **expected,
