@@ -92,6 +92,8 @@ class World:
         named: bool = True,
         base: ArtifactCopy | None = None,
         member: str | None = None,
+        registered_at: str | None = None,
+        runs: bool = False,
     ) -> CopyAnswer:
         """Copy, with the code under test, over HTTP."""
         wanted = ArtifactCopy(
@@ -103,6 +105,8 @@ class World:
             named=named,
             base=base,
             member=member,
+            registered_at=registered_at,
+            runs=runs,
         )
         request = CopyRequest(source_arn=PACKAGE, copy_=wanted, progress=progress)
         sessions = Sessions("aws", REGION, self.own)

@@ -76,8 +76,16 @@ class DataScientist:
         return f"s3://{bucket}/{name}"
 
     def remove(self, name: str) -> None:
-        """Delete an object again."""
-        self.client("s3").delete_object(Bucket=self.bucket, Key=f"{self.group}/{name}")
+        """Delete an object, so that it can be brought back: the bucket keeps versions from now on."""
+        s3 = self.client("s3")
+        s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
+        s3.delete_object(Bucket=self.bucket, Key=f"{self.group}/{name}")
+
+    def bring_back(self, name: str) -> None:
+        """Undo the deletion of an object, by deleting its delete marker."""
+        s3, key = self.client("s3"), f"{self.group}/{name}"
+        for marker in s3.list_object_versions(Bucket=self.bucket, Prefix=key)["DeleteMarkers"]:
+            s3.delete_object(Bucket=self.bucket, Key=key, VersionId=marker["VersionId"])
 
     def push(self, tag: str = "1") -> OciImage:
         """Build an image and push it into the repository of the group."""

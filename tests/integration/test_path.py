@@ -15,6 +15,7 @@ from replicator.errors import RetryableError
 from replicator.identifiers import ImageReference, version_key
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
 from tests.integration.data_scientist import DataScientist, deny_everybody
+from tests.integration.object_times import received_at
 from tests.integration.operator_of_hub import Hub
 
 if TYPE_CHECKING:
@@ -115,12 +116,27 @@ def test_a_missing_artifact_is_a_dead_letter_until_it_is_there(hub: Hub, scienti
     entry = hub.settled(arn)
     assert (entry["state"], entry["code"]) == ("FAILED", "SOURCE_OBJECT_MISSING")
 
-    scientist.put("model.tar.gz")
+    scientist.bring_back("model.tar.gz")
     assert hub.redrive(source_arn=arn, dry_run=True)["redriven"] == 0
     assert hub.redrive(code="SOURCE_OBJECT_MISSING", source_arn=arn)["redriven"] == 1
     wait_for(lambda: hub.settled(arn)["state"] == "IDLE", what="the redriven run")
     (container,) = hub.mirror(arn)["InferenceSpecification"]["Containers"]
     assert hub.read(container["ModelDataUrl"]) == scientist.artifacts[location]
+
+
+def test_an_artifact_that_is_written_again_is_not_what_was_registered(
+    hub: Hub, scientist: DataScientist
+) -> None:
+    location = scientist.put("model.tar.gz")
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": location})
+    scientist.client("s3").delete_object(Bucket=scientist.bucket, Key=f"{scientist.group}/model.tar.gz")
+    scientist.put("model.tar.gz")
+    later = scientist.describe(arn)["CreationTime"] + timedelta(minutes=1)
+    received_at(SPOKE_A, scientist.bucket, f"{scientist.group}/model.tar.gz", later)
+    scientist.approve(arn)
+    message = hub.dead_letter(arn)
+    assert message["code"] == "SOURCE_CHANGED"
+    assert location in message["reason"]
 
 
 def test_a_missing_image_is_a_dead_letter(hub: Hub, scientist: DataScientist) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import regex
 
 from replicator import fields
 from replicator.fields import Card, Decided, Drop, Each, Image, Keep, Location, ReadOnly, Text, Values
+from replicator.identifiers import InvalidIdentifierError, S3Uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,13 +104,20 @@ def unaccounted(
             yield f"{path} is {there[path]!r:.200} and not {expected!r:.200}"
 
 
+def _went(value: Any, locations: Mapping[str, str]) -> Any:
+    """Return where a location went, whichever way it is spelled; any other value as it is."""
+    with suppress(InvalidIdentifierError, TypeError):
+        return locations.get(value) or locations.get(str(S3Uri.parse(value)), value)
+    return value
+
+
 def _expected(rule: Rule, value: Any, locations: Mapping[str, str]) -> Any:
     if isinstance(rule, Location | Text | Image | fields.SourceUri):
-        return locations.get(value, value)
+        return _went(value, locations)
     if isinstance(rule, Card):
         card = json.loads(value)
         if artifacts := card.get("model_overview", {}).get("model_artifact"):
-            card["model_overview"]["model_artifact"] = [locations.get(a, a) for a in artifacts]
+            card["model_overview"]["model_artifact"] = [_went(a, locations) for a in artifacts]
         return card
     assert isinstance(rule, Keep | fields.Refuse), rule
     return value

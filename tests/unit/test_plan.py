@@ -27,7 +27,13 @@ def test_an_approved_version_is_mirrored_with_everything_it_points_to() -> None:
     assert found.copies == [
         ImageCopy(uri=IMAGE, digest=DIGEST, repository=f"registry-replicator/{SPOKE}/churn"),
         ArtifactCopy(
-            uri=MODEL, type="object", etag="etag", destination=f"models/{SPOKE}/churn/3/", named=False
+            uri=MODEL,
+            type="object",
+            etag="etag",
+            registered_at="2026-01-02T00:00:00+00:00",
+            runs=True,
+            destination=f"models/{SPOKE}/churn/3/",
+            named=False,
         ),
     ]
 

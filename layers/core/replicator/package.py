@@ -119,13 +119,37 @@ def s3_location(found: Found) -> S3Uri | None:
     return None
 
 
-def artifact_copy(found: Found, location: S3Uri, destination: str) -> ArtifactCopy:
-    """Say how a location is copied: as the object, prefix or manifest that its member means."""
+def one_spelling(found: Found) -> str:
+    """Return the text by which a location or an image is remembered: one for all the ways to spell it.
+
+    S3 takes ``s3://bucket/key`` and several ``https://`` forms for one object. Were each remembered by itself, a
+    package could have bytes looked at once more, and other bytes mirrored, by spelling a location in another way.
+    """
+    text = str(found.value)
+    if isinstance(found.rule, Image):
+        return text
+    try:
+        return str(S3Uri.parse(text))
+    except InvalidIdentifierError:
+        return text
+
+
+def artifact_copy(found: Found, location: S3Uri, destination: str, registered_at: str | None) -> ArtifactCopy:
+    """Say how a location is copied: as the object, prefix or manifest that its member means.
+
+    Parameters
+    ----------
+    destination
+        Key prefix in the hub's bucket.
+    registered_at
+        When the package was registered; see `ArtifactCopy`.
+    """
     rule = found.rule
     if not isinstance(rule, Location):
         return ArtifactCopy(
-            uri=found.value,
+            uri=str(location),
             type="prefix" if location.key.endswith("/") else "object",
+            registered_at=registered_at,
             destination=destination,
             longest=rule.longest if isinstance(rule, Text) else LOCATION_MAX,
             named=False,
@@ -135,22 +159,28 @@ def artifact_copy(found: Found, location: S3Uri, destination: str) -> ArtifactCo
     is_prefix = by_type and found.beside.get("S3DataType") == "S3Prefix"
     etag = found.beside.get(rule.etag) if rule.etag else None
     return ArtifactCopy(
-        uri=found.value,
+        uri=str(location),
         type="prefix" if is_prefix else "manifest" if rule.type == "manifest" else "object",
         etag=etag.strip('"') if etag and not is_prefix else None,
+        registered_at=registered_at,
+        runs=found.path.startswith(_WHAT_RUNS),
         destination=destination,
         named=by_type,
-        base=_base(found, destination) if rule.type == "manifest" else None,
+        base=_base(found, destination, registered_at) if rule.type == "manifest" else None,
     )
 
 
-def _base(found: Found, destination: str) -> ArtifactCopy | None:
+_WHAT_RUNS = ("InferenceSpecification.", "AdditionalInferenceSpecifications[")
+"""Where the locations are that an endpoint reads: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html."""
+
+
+def _base(found: Found, destination: str, registered_at: str | None) -> ArtifactCopy | None:
     """Give the copy of ``S3Uri`` beside a manifest."""
     uri = found.beside.get("S3Uri")
     if not uri:
         return None
     beside = Found(found.path, Location("S3DataType", etag="ETag"), uri, found.beside)
-    return artifact_copy(beside, S3Uri.parse(uri), destination)
+    return artifact_copy(beside, S3Uri.parse(uri), destination, registered_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +253,7 @@ def rewrite(
             case Image() if images_by_digest and found.value not in locations:
                 return by_digest(found)
             case Location() | Text() | Image() | fields.SourceUri():
-                return locations.get(found.value, found.value)
+                return locations.get(one_spelling(found), found.value)
 
     members = transform(fields.PACKAGE, description, visit)
     return Rewritten({} if members is OMITTED else members, dropped)
@@ -238,7 +268,10 @@ def _rewrite_card(content: str, locations: Mapping[str, str]) -> str:
     artifacts = _artifacts(card)
     if artifacts is None:
         return content
-    rewritten = [locations.get(a, a) if isinstance(a, str) else a for a in artifacts]
+    rewritten = [
+        locations.get(one_spelling(Found("", Text(), a, {})), a) if isinstance(a, str) else a
+        for a in artifacts
+    ]
     if rewritten == artifacts:
         return content
     card["model_overview"]["model_artifact"] = rewritten
@@ -316,7 +349,15 @@ def digest(value: Any) -> str:
 
 def created(description: Description) -> str | None:
     """Give the time of creation: what tells a version from another one that took its ARN later."""
-    time = description.get("CreationTime")
+    return _instant(description.get("CreationTime"))
+
+
+def modified(description: Description) -> str | None:
+    """Return the time of the last change; of a version that was never changed, that of its creation."""
+    return _instant(description.get("LastModifiedTime")) or created(description)
+
+
+def _instant(time: Any) -> str | None:
     return time.astimezone(UTC).isoformat() if isinstance(time, datetime) else time
 
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from replicator.errors import ErrorCode, PermanentError
 from replicator.fields import Image, Location
 from replicator.identifiers import ImageReference, InvalidIdentifierError, SourceVersion
-from replicator.package import GONE, artifact_copy, created, fingerprint, s3_location, walk
+from replicator.package import (
+    GONE,
+    artifact_copy,
+    created,
+    fingerprint,
+    modified,
+    one_spelling,
+    s3_location,
+    walk,
+)
 from replicator.policy import REJECTED
 from replicator.refusals import image_to_copy, refuse_too_many_copies, refuse_what_cannot_be_mirrored
 from replicator.steps import Action, ArtifactCopy, ImageCopy
@@ -114,7 +123,11 @@ def plan(
     refuse_too_many_copies(arn, copies)
     if known is None:
         return Plan(Action.MIRROR, f"the version is {approval} and has no mirror yet", print_, copies)
-    missing = [copy for copy in copies if copy.uri not in known.locations or _others(copy, known.pins)]
+    missing = [
+        copy if copy.uri in known.locations else _registered(copy, modified(source))
+        for copy in copies
+        if copy.uri not in known.locations or _others(copy, known.pins)
+    ]
     return Plan(Action.UPDATE, f"the version changed since {known.hub_arn} was written", print_, missing)
 
 
@@ -162,6 +175,14 @@ def _not_wanted(
     return None
 
 
+def _registered(copy: ArtifactCopy | ImageCopy, time: str | None) -> ArtifactCopy | ImageCopy:
+    """Note that a mirrored version named the location by an update: bytes may be as young as that."""
+    if isinstance(copy, ImageCopy):
+        return copy
+    base = copy.base.model_copy(update={"registered_at": time}) if copy.base else None
+    return copy.model_copy(update={"registered_at": time, "base": base})
+
+
 def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> list[ArtifactCopy | ImageCopy]:
     """List every location to copy once, however many members name it, in the order they are named."""
     version = SourceVersion.described(arn, source)
@@ -169,7 +190,7 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
     copies: dict[str, ArtifactCopy | ImageCopy] = {}
     sure: set[str] = set()
     for found in walk(source):
-        uri = found.value
+        uri = one_spelling(found)
         if image := image_to_copy(arn, found, policy):
             image_copy = _image_copy(arn, found, image, policy)
             known = copies.get(uri)
@@ -185,7 +206,7 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
                 f"{found.path} of {arn} is {error}. Register the model again with an s3:// location.",
             ) from error
         if location and location.bucket not in policy.aws_buckets:
-            before, copy = copies.get(uri), artifact_copy(found, location, destination)
+            before, copy = copies.get(uri), artifact_copy(found, location, destination, created(source))
             copies[uri] = (
                 _joined(arn, found, before, copy, uri in sure) if isinstance(before, ArtifactCopy) else copy
             )
@@ -249,6 +270,7 @@ def _joined(
             "etag": before.etag or copy.etag,
             "longest": min(before.longest, copy.longest),
             "named": before.named or copy.named,
+            "runs": before.runs or copy.runs,
         }
     )
 
@@ -276,7 +298,7 @@ def uncopied_members(source: Description, locations: Mapping[str, str], policy: 
     return {
         found.path.partition(".")[0].partition("{")[0].partition("[")[0]
         for found in walk(source)
-        if _in_spoke(found, policy) and found.value not in locations
+        if _in_spoke(found, policy) and one_spelling(found) not in locations
     }
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PREFIX = "replicator:"
 SOURCE_ARN = f"{PREFIX}source-arn"
+PINNED = f"{PREFIX}pinned"
+"""``none`` where at least one copy is not known to be what was registered: see `replicator.steps.Pinned`."""
 SOURCE_DELETED = f"{PREFIX}source-deleted"
 """When a run found that the source was not there any more."""
 
@@ -62,6 +64,8 @@ def entries(
         f"{PREFIX}replicated-at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         f"{PREFIX}release": RELEASE,
     }
+    if any(result.pinned == "none" for result in results):
+        found[PINNED] = "none"
     images = [result for result in results if result.kind == "image"]
     found |= {f"{PREFIX}image-{i}": str(image.pin) for i, image in enumerate(images, 1)}
     fitting = [(key, value) for key, value in found.items() if len(value) <= VALUE_MAX]

@@ -99,12 +99,12 @@ def requests(aws: World) -> dict[str, Callable[[], object]]:
     source, part = ObjectFacts("k", 7, "etag"), Part(1, 0, 6)
     pinned = {"CopySource": {"Bucket": SPOKE_BUCKET, "Key": "k"}}
     return {
-        "CopyObject": lambda: hub.copy(source, pinned, "k", overwrite=False),
+        "CopyObject": lambda: hub.copy(source, pinned, "k"),
         "UploadPartCopy": lambda: uploads.copy(upload, part, pinned),
-        "PutObject": lambda: hub.put(source, bytearray(b"a model"), "k", [], overwrite=False),
+        "PutObject": lambda: hub.put(source, bytearray(b"a model"), "k", []),
         "UploadPart": lambda: uploads.put(upload, part, bytearray(b"a model")),
         "CreateMultipartUpload": lambda: uploads.create(source, "k", [], "CRC32"),
-        "CompleteMultipartUpload": lambda: uploads.complete(upload, source, overwrite=False),
+        "CompleteMultipartUpload": lambda: uploads.complete(upload, source),
     }
 
 

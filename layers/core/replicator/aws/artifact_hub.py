@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
-from replicator.aws.artifact_calls import Denied, Missing, S3Answer, answers
+from replicator.aws.artifact_calls import Denied, Missing, S3Answer, Unmet, answers
 from replicator.aws.artifact_facts import (
     Checksum,
     ObjectFacts,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 type Arguments = dict[str, Any]
 
+ONLY_IF_ABSENT: Arguments = {"IfNoneMatch": "*"}
+"""What is there stays: a mirror that was approved may name it. The first of two runs wins."""
 _NO_ANNOTATIONS: Arguments = {"AnnotationDirective": "EXCLUDE"}
 
 
@@ -90,10 +92,8 @@ class Hub:
         source: ObjectFacts,
         copy_source: Arguments,
         key: str,
-        *,
-        overwrite: bool,
     ) -> tuple[Checksum, ...]:
-        """Copy an object in one request.
+        """Copy an object in one request, where there is none yet.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class Hub:
                 **self.owned,
                 **self.described(source, []),
                 **self.encrypted,
-                **only_if_absent(overwrite),
+                **ONLY_IF_ABSENT,
                 MetadataDirective="REPLACE",
                 # To copy no tags needs no permission to read and to write tags. Annotations would be copied
                 # unless excluded, with permissions that no role has; parts never bring them along.
@@ -129,10 +129,11 @@ class Hub:
         body: bytearray,
         key: str,
         tags: list[dict[str, str]],
-        *,
-        overwrite: bool,
     ) -> tuple[Checksum, ...]:
-        """Write an object in one request; S3 refuses bytes that do not have the source's checksum."""
+        """Write an object in one request, where there is none yet.
+
+        S3 refuses bytes that do not have the source's checksum.
+        """
         known: Arguments = {f"Checksum{c.algorithm}": c.value for c in source.checksums[:1]}
         with answers(f"PutObject to {self.uri(key)}"):
             answer = self.client.put_object(
@@ -142,13 +143,19 @@ class Hub:
                 **self.owned,
                 **self.described(source, tags),
                 **self.encrypted,
-                **only_if_absent(overwrite),
+                **ONLY_IF_ABSENT,
                 **known,
             )
         return checksums(answer)
 
     def write(self, source: ObjectFacts, body: bytes, key: str) -> None:
-        """Write an object that was rewritten, described as its source was; S3 refuses other bytes."""
+        """Write an object that was rewritten, described as its source was, where there is none yet.
+
+        Raises
+        ------
+        Unmet
+            There is one.
+        """
         try:
             with answers(f"PutObject to {self.uri(key)}"):
                 self.client.put_object(
@@ -158,17 +165,21 @@ class Hub:
                     **self.owned,
                     **self.described(source, []),
                     **self.encrypted,
+                    **ONLY_IF_ABSENT,
                 )
+        except Unmet:
+            raise
         except S3Answer as answer:
             raise self.refused(key, answer) from answer
 
-    def read(self, copy: ObjectFacts, part: Part) -> Iterator[bytes]:
-        """Read a range of a copy."""
+    def read(self, copy: ObjectFacts, part: Part | None) -> Iterator[bytes]:
+        """Read a range of a copy, or all of it."""
+        wanted: Arguments = {"Range": part.range} if part else {}
         try:
             with answers(f"GetObject of {self.uri(copy.key)}"):
-                body = self.client.get_object(
-                    Key=copy.key, Range=part.range, IfMatch=f'"{copy.etag}"', **self.owned
-                )["Body"]
+                body = self.client.get_object(Key=copy.key, IfMatch=f'"{copy.etag}"', **wanted, **self.owned)[
+                    "Body"
+                ]
                 with body:
                     yield from body.iter_chunks(1024 * 1024)
         except S3Answer as answer:
@@ -206,11 +217,6 @@ class Hub:
         if tags:
             described["Tagging"] = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
         return described
-
-
-def only_if_absent(overwrite: bool) -> Arguments:
-    """Give the argument that lets the first of two runs win, unless what is there has to be replaced."""
-    return {} if overwrite else {"IfNoneMatch": "*"}
 
 
 def md5(body: bytes | bytearray) -> str:

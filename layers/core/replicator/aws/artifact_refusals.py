@@ -9,14 +9,19 @@ from replicator.errors import ErrorCode, PermanentError
 
 def missing(uri: str) -> PermanentError:
     """Say that there is no such object (or bucket)."""
-    return PermanentError(ErrorCode.SOURCE_OBJECT_MISSING, f"{uri} is not there. Put it there, then redrive.")
+    return PermanentError(
+        ErrorCode.SOURCE_OBJECT_MISSING,
+        f"{uri} is not there. If the bucket keeps versions, delete the object's delete marker, then redrive. An object "
+        f"that is written again is not what was registered: register and approve a new version of the package.",
+    )
 
 
 def empty(uri: str) -> PermanentError:
     """Say that a prefix has no objects."""
     return PermanentError(
         ErrorCode.SOURCE_PREFIX_EMPTY,
-        f"there are no objects under {uri}. Put the model there, then redrive.",
+        f"there are no objects under {uri}. If the bucket keeps versions, delete the delete markers, then redrive. "
+        f"Else upload the model, and register and approve a new version of the package.",
     )
 
 
@@ -131,8 +136,18 @@ def mismatch(source: str, copy: str, by: str) -> PermanentError:
     """Say that a copy has other bytes than its source."""
     return PermanentError(
         ErrorCode.CHECKSUM_MISMATCH,
-        f"the copy {copy} does not have the bytes of {source} ({by}). It is not used. Redrive to copy it "
-        f"again; if this comes back, look at who else writes to the hub's bucket.",
+        f"the copy {copy} does not have the bytes of {source} ({by}). It is not used, and not overwritten. Look at who "
+        f"else writes to the hub's bucket. If no mirror names {copy}, delete it there and redrive.",
+    )
+
+
+def taken(source: str, copy: str) -> PermanentError:
+    """Say that other bytes are where a copy has to go."""
+    return PermanentError(
+        ErrorCode.HUB_REFUSED,
+        f"{copy} is there already and is not the copy of {source}: it has another size, checksum or pin. Bytes in the "
+        f"hub are never overwritten, for a mirror may name them. Find out who wrote it. If no mirror names it, delete "
+        f"it in the hub and redrive.",
     )
 
 

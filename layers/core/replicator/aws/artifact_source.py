@@ -23,7 +23,7 @@ from replicator.aws.artifact_calls import (
     answers,
     s3_client,
 )
-from replicator.aws.artifact_facts import ObjectFacts, facts
+from replicator.aws.artifact_facts import ObjectFacts, facts, younger
 from replicator.aws.artifact_listing import listed
 from replicator.errors import KMS, ErrorCode, PermanentError
 
@@ -155,6 +155,34 @@ class Source:
                     break
             return None
 
+        return self._look_for_version(key, ask)
+
+    def version_at(self, key: str, time: str) -> str | None:
+        """Find the version of an object that was the newest at a time, where the bucket keeps versions.
+
+        Parameters
+        ----------
+        time
+            ISO 8601.
+        """
+
+        def ask(client: S3Client) -> str | None:
+            pages = client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=key, ExpectedBucketOwner=self.account
+            )
+            # The versions of a key come newest first:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+            for page in pages:
+                for version in page.get("Versions", []):
+                    if version["Key"] == key and not younger(str(version["LastModified"]), time):
+                        return version["VersionId"] if version["VersionId"] != "null" else None
+                if page.get("NextKeyMarker", key) > key:
+                    break
+            return None
+
+        return self._look_for_version(key, ask)
+
+    def _look_for_version(self, key: str, ask: Callable[[S3Client], str | None]) -> str | None:
         try:
             return self._read("ListObjectVersions", key, ask)
         except (S3Answer, PermanentError):

@@ -20,6 +20,7 @@ from replicator.aws.artifact_facts import (
     Tuning,
     algorithm_for,
     may_be_copy,
+    pinned_by,
     streamed_algorithm_for,
 )
 from replicator.aws.artifact_tally import (
@@ -56,7 +57,6 @@ class _Running:
     plan: PartPlan
     upload: Upload
     method: str
-    overwrite: bool
     countdown: Countdown
     again: bool
     """Whether another upload of the same object met a conflict in this invocation."""
@@ -90,34 +90,32 @@ class Transfer:
         """Look at source and destination of one object and start what is to be done."""
         source = item.found or self._source.head(item.key, item.etag)
         copy = item.copy or (self._hub.head(item.destination) if item.present else None)
-        if copy and may_be_copy(source, copy, self._tuning.read_limit):
+        if copy:
             return self._take(item, source, copy)
-        return self._write(item, source, overwrite=copy is not None)
+        if not source.direct:
+            return self._stream(item, source)
+        if source.size <= self._single_copy_limit(source):
+            return self._copy(item, source)
+        return self._parts(item, source, SERVER_SIDE)
 
     def _take(self, item: Item, source: ObjectFacts, copy: ObjectFacts) -> Iterable[Job] | None:
-        """Compare what is there already; should reading it show other bytes, copy once more."""
-        again = partial(self._write, item, source, overwrite=True)
-        return self._verifier.verify(item, source, copy.checksums, ALREADY_THERE, again)
-
-    def _write(self, item: Item, source: ObjectFacts, *, overwrite: bool) -> Iterable[Job] | None:
-        if not source.direct:
-            return self._stream(item, source, overwrite)
-        if source.size <= self._single_copy_limit(source):
-            return self._copy(item, source, overwrite)
-        return self._parts(item, source, overwrite, SERVER_SIDE)
+        """Compare what is there already. It is never overwritten: a mirror that was approved may name it."""
+        if may_be_copy(source, copy, self._tuning.read_limit):
+            return self._verifier.verify(item, source, copy.checksums, ALREADY_THERE, pinned_by(source, copy))
+        raise refusals.taken(self._source.uri(item.key), self._hub.uri(item.destination))
 
     def _single_copy_limit(self, source: ObjectFacts) -> int:
         only_whole = source.checksums and algorithm_for(source) not in MULTIPART_ALGORITHMS
         return self._tuning.largest_single_copy if only_whole else self._tuning.single_copy
 
-    def _copy(self, item: Item, source: ObjectFacts, overwrite: bool) -> Iterable[Job] | None:
+    def _copy(self, item: Item, source: ObjectFacts) -> Iterable[Job] | None:
         pinned = self._source.copy_source(source)
         try:
-            copied = self._hub.copy(source, pinned, item.destination, overwrite=overwrite)
+            copied = self._hub.copy(source, pinned, item.destination)
         except Denied:
-            return self._stream(item, source, overwrite)
+            return self._stream(item, source)
         except Unmet as answer:
-            return self._settle(item, source, answer, overwrite)
+            return self._settle(item, source, answer)
         except Conflict as answer:
             raise self._overtaken(item, answer) from answer
         except S3Answer as answer:
@@ -125,16 +123,16 @@ class Transfer:
         self._tally.add(source.size)
         return self._verifier.verify(item, source, copied, SERVER_SIDE)
 
-    def _stream(self, item: Item, source: ObjectFacts, overwrite: bool) -> Iterable[Job] | None:
+    def _stream(self, item: Item, source: ObjectFacts) -> Iterable[Job] | None:
         if source.size > self._tuning.streamed_part_size:
-            return self._parts(item, source, overwrite, STREAMED)
+            return self._parts(item, source, STREAMED)
         with self._memory.hold(source.size):
             body = self._read(source, None)
             tags = self._source.tags(source)
             try:
-                copied = self._hub.put(source, body, item.destination, tags, overwrite=overwrite)
+                copied = self._hub.put(source, body, item.destination, tags)
             except Unmet as answer:
-                return self._settle(item, source, answer, overwrite)
+                return self._settle(item, source, answer)
             except Conflict as answer:
                 raise self._overtaken(item, answer) from answer
             except S3Answer as answer:
@@ -163,7 +161,7 @@ class Transfer:
                 attempt += 1
 
     def _parts(
-        self, item: Item, source: ObjectFacts, overwrite: bool, method: str, *, again: bool = False
+        self, item: Item, source: ObjectFacts, method: str, *, again: bool = False
     ) -> Iterable[Job] | None:
         plan = self._plan(source, method)
         streamed = method == STREAMED
@@ -174,7 +172,7 @@ class Transfer:
         there = frozenset(upload.parts)
         self._tally.found(sum(plan.part(number).size for number in there))
         left = plan.count - len(there)
-        running = _Running(item, source, plan, upload, method, overwrite, Countdown(left), again)
+        running = _Running(item, source, plan, upload, method, Countdown(left), again)
         if not left:
             return self._complete(running)
         return (partial(self._part, running, part) for part in plan if part.number not in there)
@@ -242,13 +240,13 @@ class Transfer:
         if running.denied:
             self._uploads.abort(item.destination, upload.id)
             self._forget(item.destination, upload.id)
-            return self._stream(item, running.source, running.overwrite)
+            return self._stream(item, running.source)
         try:
             if running.gone:
                 raise UploadGoneError("a part was refused")
-            copied = self._uploads.complete(upload, running.source, overwrite=running.overwrite)
+            copied = self._uploads.complete(upload, running.source)
         except (UploadGoneError, Unmet) as answer:
-            return self._settle(item, running.source, answer, running.overwrite)
+            return self._settle(item, running.source, answer)
         except Conflict as answer:
             return self._begin_anew(running, answer)
         except S3Answer as answer:
@@ -262,21 +260,17 @@ class Transfer:
         self.abandon(item.destination)
         return self._verifier.verify(item, running.source, copied, running.method)
 
-    def _settle(
-        self, item: Item, source: ObjectFacts, answer: Exception, overwrite: bool
-    ) -> Iterable[Job] | None:
+    def _settle(self, item: Item, source: ObjectFacts, answer: Exception) -> Iterable[Job] | None:
         """Find out what a refusal meant: another run was first, or the source has changed."""
         copy = self._hub.head(item.destination)
-        # Overwriting has no condition but that on the source.
-        if isinstance(answer, Unmet) and (overwrite or copy is None):
-            self._source.changed(item.key, answer)
-        if copy and may_be_copy(source, copy, self._tuning.read_limit):
+        if copy:
             self.abandon(item.destination)
             return self._take(item, source, copy)
+        if isinstance(answer, Unmet):
+            self._source.changed(item.key, answer)
         raise RetryableError(
             ErrorCode.SERVICE_UNAVAILABLE,
-            f"another run ended the upload of {self._hub.uri(item.destination)} before it was complete, or wrote "
-            f"other bytes there",
+            f"another run ended the upload of {self._hub.uri(item.destination)} before it was complete",
         ) from answer
 
     def _begin_anew(self, running: _Running, answer: Conflict) -> Iterable[Job] | None:
@@ -289,12 +283,12 @@ class Transfer:
         item, source = running.item, running.source
         self.abandon(item.destination)
         copy = self._hub.head(item.destination)
-        if copy and may_be_copy(source, copy, self._tuning.read_limit):
+        if copy:
             return self._take(item, source, copy)
-        if copy or running.again:
+        if running.again:
             raise self._overtaken(item, answer) from answer
         self._tally.found(-source.size)
-        return self._parts(item, source, running.overwrite, running.method, again=True)
+        return self._parts(item, source, running.method, again=True)
 
     def _overtaken(self, item: Item, answer: Conflict) -> RetryableError:
         return RetryableError(

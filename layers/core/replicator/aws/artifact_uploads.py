@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from replicator.aws.artifact_calls import S3Answer, answers
 from replicator.aws.artifact_facts import Checksum, ObjectFacts, checksums
-from replicator.aws.artifact_hub import Arguments, Hub, md5, only_if_absent
+from replicator.aws.artifact_hub import ONLY_IF_ABSENT, Arguments, Hub, md5
 from replicator.aws.open_uploads import uploads_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from replicator.parts import Part, PartPlan
 
-_WHOLE = "FULL_OBJECT"
+_WHOLE: Final = "FULL_OBJECT"
 """The type of checksum of every upload of ours: one of the whole object, which S3 compares at completion."""
 
 
@@ -146,7 +146,7 @@ class Uploads:
             raise self._hub.refused(upload.key, refusal) from refusal
         return answer["ETag"]
 
-    def complete(self, upload: Upload, source: ObjectFacts, *, overwrite: bool) -> tuple[Checksum, ...]:
+    def complete(self, upload: Upload, source: ObjectFacts) -> tuple[Checksum, ...]:
         """Make the object of the parts.
 
         S3 compares the size and, where the upload was created with an algorithm of the source, the checksum,
@@ -174,7 +174,7 @@ class Uploads:
                     MultipartUpload=cast("Any", {"Parts": parts}),
                     MpuObjectSize=cast("Any", source.size),
                     **self._hub.owned,
-                    **only_if_absent(overwrite),
+                    **ONLY_IF_ABSENT,
                     **mode,
                     **expected,
                 )

@@ -226,6 +226,7 @@ def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnsw
         bytes=outcome.moved,
         objects=outcome.objects,
         pin=outcome.digest,
+        pinned="digest" if isinstance(request.copy_, ImageCopy) and request.copy_.digest else "none",
         checksum=outcome.digest,
         verified="digest",
         method=ALREADY_THERE if outcome.already_there else "streamed",
