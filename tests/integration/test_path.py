@@ -77,7 +77,7 @@ def test_the_same_event_many_times_and_late_makes_one_mirror(hub: Hub, scientist
     first = hub.mirror(arn)
     scientist.reject(arn)
     wait_for(lambda: hub.mirror(arn)["ModelApprovalStatus"] == "Rejected", what="the rejection")
-    wanted = hub.entry(arn)["wanted"]
+    wanted = hub.settled(arn)["wanted"]
     # An old "Approved" comes last. The mirror has seen it, so it starts nothing.
     hub.send(*[stale] * 3)
     # One that claims to be new starts a run, which looks at the source and not at what the event says.
