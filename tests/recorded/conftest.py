@@ -33,3 +33,17 @@ def client(aws: LocalAws) -> Callable[[str], Any]:
 def fresh() -> Callable[[str], str]:
     """Give a name that no other test has: ``fresh("bucket")``."""
     return lambda kind: f"{kind}-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def s3(client: Callable[[str], Any]) -> Any:
+    """Give a client of S3."""
+    return client("s3")
+
+
+@pytest.fixture
+def bucket(s3: Any, fresh: Callable[[str], str]) -> str:
+    """Make a bucket and give its name."""
+    name = fresh("recorded")
+    s3.create_bucket(Bucket=name)
+    return name

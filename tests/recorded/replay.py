@@ -19,7 +19,8 @@ Placeholders of a recording:
 - ``<name>`` and ``<name:1>``, anywhere in a string, stand for one value in the whole recording: the first answer
   binds it, or the test does by `Replay.bind`. Placeholders of one kind (``<name:1>``, ``<name:2>``) differ.
 - ``datetime`` stands for any time.
-- A string that is the member's own name in kebab case (``"DisplayName": "display-name"``) stands for any string.
+- A string that is the member's own name in kebab case (``"DisplayName": "display-name"``) stands for any string,
+  and so do the words that the test names by `Replay.anything`.
 """
 
 from __future__ import annotations
@@ -168,6 +169,11 @@ class Replay:
         self._occurred: set[Differing] = set()
         self._left = set(recording.content)
         self._bound: dict[str, str] = {}
+        self._anything: set[str] = set()
+
+    def anything(self, *words: str) -> None:
+        """Say which further words of the recording stand for any string: ``owner-id``."""
+        self._anything.update(words)
 
     def __call__(self, key: str, call: Callable[[], Any], *, within: str | None = None) -> Any:
         """Make a request and compare its answer with the recorded one.
@@ -261,7 +267,7 @@ class Replay:
             return _is_time(local)
         if not isinstance(local, str):
             return False
-        if recorded == _kebab(path.rpartition("/")[2]):
+        if recorded in self._anything or recorded == _kebab(path.rpartition("/")[2]):
             return bool(local)
         return self._equal_text(recorded, local)
 
