@@ -273,8 +273,8 @@ GUARDS = [
     Guard(
         "the upload of a running item is not aborted",
         "operations/sweeping.py",
-        "return State.RUNNING in states if states else None",
-        "return False if states else None",
+        "return entry.state is State.RUNNING if entry else None",
+        "return False if entry else None",
         (f"{SWEEPING}::test_the_upload_of_a_live_run_stays_however_old",),
     ),
     Guard(
@@ -432,7 +432,7 @@ GUARDS = [
     Guard(
         "a repeated create answers with the first mirror",
         "mirror.py",
-        "uuid.uuid5(_TOKENS, str(arn))",
+        "uuid.uuid5(_TOKENS, arn.key)",
         "uuid.uuid4()",
         (f"{MIRROR}::test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status",),
     ),
@@ -532,11 +532,8 @@ GUARDS = [
     Guard(
         "a bucket of somebody else is not looked at",
         "aws/artifact_source.py",
-        """                    ExpectedBucketOwner=self.account,
-                    ChecksumMode="ENABLED",
-""",
-        """                    ChecksumMode="ENABLED",
-""",
+        'wanted: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "ExpectedBucketOwner": self.account}',
+        'wanted: dict[str, Any] = {"Bucket": self.bucket, "Key": key}',
         (f"{S3}::test_every_call_names_the_owners_and_every_part_is_pinned",),
     ),
     Guard(
@@ -605,7 +602,7 @@ GUARDS = [
     Guard(
         "what was registered is what is copied",
         "aws/artifact_object.py",
-        "if not registered or found.etag == registered:",
+        "if found.etag == registered:",
         "if True:",
         (f"{S3}::test_an_object_that_changed_after_registration_is_refused",),
     ),
@@ -621,16 +618,69 @@ GUARDS = [
     Guard(
         "what is there already is compared",
         "aws/artifact_facts.py",
-        "return same is not False",
-        "return True",
-        (f"{S3}::test_a_copy_with_other_bytes_is_never_taken_for_the_source",),
+        "if copy.size != source.size or compare(source.checksums, copy.checksums) is False:",
+        "if False:",
+        ("tests/unit/test_artifacts_facts.py::test_what_is_there_may_be_the_copy",),
+    ),
+    Guard(
+        "what is there already and is no copy is refused",
+        "aws/artifact_transfer.py",
+        "if may_be_copy(source, copy, self._tuning.read_limit):",
+        "if True:",
+        (f"{STREAMED}::test_too_large_to_read_and_not_pinned_is_no_copy_and_stays",),
+    ),
+    Guard(
+        "a copy of another version is read",
+        "aws/artifact_verify.py",
+        "if not pinned and source.size:",
+        "if False:",
+        (f"{STREAMED}::test_the_same_bytes_written_again_are_the_copy_and_others_of_that_checksum_are_not",),
+    ),
+    Guard(
+        "bytes in the hub are never overwritten",
+        "aws/artifact_hub.py",
+        'ONLY_IF_ABSENT: Arguments = {"IfNoneMatch": "*"}',
+        "ONLY_IF_ABSENT: Arguments = {}",
+        (f"{S3}::test_other_bytes_that_appear_meanwhile_are_never_overwritten",),
+    ),
+    Guard(
+        "a location has one spelling",
+        "package.py",
+        "return str(S3Uri.parse(text))",
+        "return text",
+        ("tests/unit/test_shared_locations.py::test_another_spelling_is_the_same_location",),
+    ),
+    Guard(
+        "bytes that are younger than their registration are refused",
+        "aws/artifact_object.py",
+        "if not younger(found.last_modified, wanted.registered_at):",
+        "if True:",
+        (
+            "tests/integration/test_copy_artifact/test_pinned.py::test_what_was_written_later_is_refused_where_it_runs",
+        ),
+    ),
+    Guard(
+        "a prefix is as young as its youngest object",
+        "aws/artifact_listing.py",
+        "if entry.last_modified > self.youngest.last_modified:",
+        "if not self.youngest.key:",
+        (
+            "tests/integration/test_copy_artifact/test_pinned.py::test_a_prefix_is_as_young_as_its_youngest_object",
+        ),
+    ),
+    Guard(
+        "the source's own metadata is no pin",
+        "aws/artifact_facts.py",
+        "if name.lower() != PIN_KEY and size <= free:",
+        "if size <= free:",
+        ("tests/unit/test_artifacts_facts.py::test_the_sources_own_entry_of_that_name_is_no_pin",),
     ),
     Guard(
         "without a checksum both are read",
         "aws/artifact_verify.py",
         "return read.digest() == written.digest()",
         "return True",
-        (f"{STREAMED}::test_other_bytes_of_the_same_size_are_found_by_reading",),
+        (f"{STREAMED}::test_other_bytes_of_the_same_size_are_found_by_reading_and_stay",),
     ),
     Guard(
         "a prefix that changed during its copy is refused",
@@ -804,9 +854,9 @@ GUARDS = [
     Guard(
         "a copy that nothing vouches for is no copy",
         "aws/artifact_facts.py",
-        "return pin == source.pin if pin else source.size <= read_limit",
+        "return pinned_by(source, copy) or source.size <= read_limit",
         "return True",
-        (f"{STREAMED}::test_too_large_to_read_and_not_pinned_is_copied_again",),
+        (f"{STREAMED}::test_too_large_to_read_and_not_pinned_is_no_copy_and_stays",),
     ),
     Guard(
         "a manifest points to where its prefix went",
