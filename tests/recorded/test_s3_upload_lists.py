@@ -117,7 +117,7 @@ def test_parts_that_are_not_there(replay: Replay, s3: Any, bucket: str) -> None:
 
 @replays(ERRORS, "test_complete_multipart_parts_order")
 def test_order_of_parts(replay: Replay, s3: Any, bucket: str) -> None:
-    body = b"a" * (5 * 1024 * 1024)
+    body = b"a" * (5 * 1024 * 1024 + 1)
     about = {"Bucket": bucket, "Key": "test-order-parts"}
     target = {**about, "UploadId": s3.create_multipart_upload(**about)["UploadId"]}
     replay("upload-part-negative-part-number", lambda: s3.upload_part(**target, PartNumber=-1, Body=b"a"))
