@@ -57,7 +57,6 @@ def patches(rules: S3Rules) -> list[tuple[Any, str, Callable[[Any], Any]]]:
         (S3Response, "upload_part_copy", instead(lambda request: uploads.upload_part_copy(request, rules))),
         (S3Response, "list_parts", instead(uploads.list_parts)),
         (S3Response, "list_multipart_uploads", instead(uploads.list_uploads)),
-        (S3Response, "abort_multipart_upload", instead(uploads.abort)),
         (S3Response, "_key_response_post", lambda old: _key_response_post(old, rules)),
         (S3Response, "list_objects_v2", instead(listing.list_objects_v2)),
         (S3Response, "list_object_versions", instead(listing.list_object_versions)),
