@@ -236,8 +236,7 @@ def _customer(
         raise invalid_argument(f"{_SPECIFYING} must provide {what}.", _NAME)
     if algorithm != "AES256":
         message = "The Encryption request you specified is not valid. Supported value: AES256."
-        about = {"ArgumentName": _NAME, "ArgumentValue": algorithm}
-        raise S3Error("InvalidEncryptionAlgorithmError", message, **about)
+        raise S3Error("InvalidEncryptionAlgorithmError", message, ArgumentName=_NAME, ArgumentValue=algorithm)
     return _check_secret(text, md5, reading=reading)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_keys_that_are_not_there(
         "put-obj-different-region-kms-key-no-arn": key["KeyId"],
     }.items():
         more = {**about, "SSEKMSKeyId": key_id}
-        replay(name, lambda more=more: s3.put_object(**more, Body=b"test-sse"))
+        replay(name, partial(s3.put_object, **more, Body=b"test-sse"))
     more = {**about, "SSEKMSKeyId": "fake-key-id"}
     replay("create-multipart-wrong-kms-key", lambda: s3.create_multipart_upload(**more))
     s3.put_object(Bucket=bucket, Key="source", Body=b"test-data")
@@ -108,7 +109,7 @@ def test_copies_in_place(replay: Replay, s3: Any, kms: Any, bucket: str) -> None
         ("copy-object-in-place-with-aes", "head-copy-with-aes", {"ServerSideEncryption": "AES256"}),
     ):
         copy = {**about, **encryption, "CopySource": f"{bucket}/test-sse"}
-        answer = replay(name, lambda copy=copy: s3.copy_object(**copy))
+        answer = replay(name, partial(s3.copy_object, **copy))
         etags.append(answer["CopyObjectResult"]["ETag"])
         replay(head, lambda: s3.head_object(**about))
     md5 = '"098f6bcd4621d373cade4e832627b4f6"'
@@ -123,8 +124,8 @@ def test_the_managed_key(replay: Replay, s3: Any, bucket: str, fresh: Callable[[
     for name, where in (("s3-key", bucket), ("s3-key-bucket-2", second)):
         about = {"Bucket": where, "Key": "test-sse"}
         put = {**about, "Body": b"test-sse", "ServerSideEncryption": "aws:kms"}
-        replay(f"put-obj-default-kms-{name}", lambda put=put: s3.put_object(**put))
-        replay(f"get-obj-default-kms-{name}", lambda about=about: s3.get_object(**about))
+        replay(f"put-obj-default-kms-{name}", partial(s3.put_object, **put))
+        replay(f"get-obj-default-kms-{name}", partial(s3.get_object, **about))
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
     more = {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
     name = "bucket-encryption-default-kms-s3-key"
@@ -177,7 +178,7 @@ def test_kms_of_ids_that_are_none(replay: Replay, kms: Any) -> None:
         "describe-key-with-invalid-uuid-2": "134f2428cec14b25a1ae9048164dba47",
         "describe-key-with-invalid-uuid-mrk": "mrk-fake-key-id",
     }.items():
-        replay(name, lambda key_id=key_id: kms.describe_key(KeyId=key_id))
+        replay(name, partial(kms.describe_key, KeyId=key_id))
 
 
 @replays("kms/unknown-keys.json", "test_describe_with_alias_arn")
@@ -238,7 +239,7 @@ def test_copying_with_and_without_the_secret(replay: Replay, s3: Any, bucket: st
         "copy-obj-sse-c-target-no-sse-c": source,
         "copy-obj-sse-c": {**source, **target},
     }.items():
-        replay(name, lambda more=more: s3.copy_object(**copy, **more))
+        replay(name, partial(s3.copy_object, **copy, **more))
     replay("get-obj-no-sse-c-param", lambda: s3.get_object(Bucket=bucket, Key="copy"))
     wrong = {"algorithm": "KMS"}
     for name, more in {
@@ -247,7 +248,7 @@ def test_copying_with_and_without_the_secret(replay: Replay, s3: Any, bucket: st
         "copy-obj-wrong-target-sse-c-algo": {**source, **customer(**wrong)},
         "copy-obj-target-double-encryption": {**source, **target, "ServerSideEncryption": "AES256"},
     }.items():
-        replay(name, lambda more=more: s3.copy_object(**copy, **more))
+        replay(name, partial(s3.copy_object, **copy, **more))
 
 
 @replays(CUSTOMER, "test_put_object_default_checksum_with_sse_c", differing=[ETAGS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import urllib.request
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,7 +41,7 @@ def test_checksum_of_an_object(replay: Replay, s3: Any, bucket: str) -> None:
     name = algorithm_of(replay)
     about = {"Bucket": bucket, "Key": "test-checksum"}
     data = {**about, "Body": b"test data..", "ChecksumAlgorithm": name}
-    attributes = {**about, "ObjectAttributes": ["ETag", "Checksum"]}
+    attributes: dict[str, Any] = {**about, "ObjectAttributes": ["ETag", "Checksum"]}
     member = f"Checksum{name}"
     right = replay.recording.content["put-object-generated"][member]
     replay("put-wrong-checksum-no-b64", lambda: s3.put_object(**data, **{member: "test"}))
@@ -94,9 +95,11 @@ def test_checksum_of_a_copy(replay: Replay, s3: Any, bucket: str) -> None:
     name = algorithm_of(replay)
     by_default = "default" in replay.recording.name
     about = {"Bucket": bucket, "Key": "source-object"}
-    put = {**about, "Body": BODY_OF_COPIES} | ({"ChecksumAlgorithm": name} if by_default else {})
+    put: dict[str, Any] = {**about, "Body": BODY_OF_COPIES} | (
+        {"ChecksumAlgorithm": name} if by_default else {}
+    )
     replay("put-object-no-checksum", lambda: s3.put_object(**put))
-    attributes = {**about, "ObjectAttributes": ["Checksum"]}
+    attributes: dict[str, Any] = {**about, "ObjectAttributes": ["Checksum"]}
     replay("object-attrs", lambda: s3.get_object_attributes(**attributes))
     source = {"CopySource": f"{bucket}/source-object"}
     in_place = {**about, **source, "MetadataDirective": "REPLACE"}
@@ -146,7 +149,7 @@ def test_a_deletion_for_another_owner(replay: Replay, s3: Any, bucket: str) -> N
         "delete-bucket-policy-with-expected-bucket-owner": ACCOUNT,
     }.items():
         more = {"Bucket": bucket, "ExpectedBucketOwner": owner}
-        replay(key, lambda more=more: s3.delete_bucket_policy(**more))
+        replay(key, partial(s3.delete_bucket_policy, **more))
 
 
 def policy_of(bucket: str) -> str:
@@ -190,7 +193,7 @@ def test_ranges(replay: Replay, s3: Any, bucket: str) -> None:
         more = {**about, "Range": wanted}
         if key == "get-0-8-checksum":
             more["ChecksumMode"] = "ENABLED"
-        replay(key, lambda more=more: s3.get_object(**more))
+        replay(key, partial(s3.get_object, **more))
 
 
 @replays(OWNERS, "test_invalid_range_error")
@@ -259,7 +262,7 @@ def test_prefixes(replay: Replay, s3: Any, bucket: str) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=BODY_OF_LISTS)
     for number, prefix in enumerate(("test/", "test/foo", "test/foo/bar"), start=1):
         more = {"Bucket": bucket, "Prefix": prefix, "EncodingType": "url"}
-        replay(f"list-objects-v2-{number}", lambda more=more: s3.list_objects_v2(**more))
+        replay(f"list-objects-v2-{number}", partial(s3.list_objects_v2, **more))
     url = s3.generate_presigned_url("list_objects_v2", {"Bucket": bucket, "Prefix": "test/foo"})
     answer = urllib.request.urlopen(url.replace("&encoding-type=url", ""))  # noqa: S310 - the local AWS
     replay.compare("list-objects-v2-no-encoding", xmltodict.parse(answer.read()))
