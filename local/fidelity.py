@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 
+from local import kms
 from local.ecr import LocalRegistry
 from local.ecr import install as install_ecr
 from local.iam import IamMiddleware
@@ -45,6 +46,7 @@ def wrap(aws: LocalAws, app: Any, stack: ExitStack, *, enforce_iam: bool) -> Any
     # IAM has decided before. moto would deny by every Deny of a bucket's policy, whatever its conditions.
     aws.patch(FakeBucket, "get_permission", lambda bucket, action, resource: PermissionResult.PERMITTED)
     aws.s3_rules = stack.enter_context(faithful_s3())
+    kms.install(aws.patch)
     app = SageMakerMiddleware(app, aws.registry)
     iam = IamMiddleware(
         app,

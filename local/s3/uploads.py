@@ -305,10 +305,3 @@ def _common(uploads: list[Any], prefix: str, delimiter: str) -> list[str]:
             if _rolled_up(each.key_name, prefix, delimiter)
         }
     )
-
-
-def abort(request: Any) -> Answer:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html."""
-    bucket = storage.find_bucket(request.backend, request.bucket_name)
-    del bucket.multiparts[request.querystring["uploadId"][0]]
-    return 204, {}, b""
