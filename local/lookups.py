@@ -11,8 +11,31 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
+from local.evidence import Evidence, Rule
+
 if TYPE_CHECKING:
     from local.server import LocalAws
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-image-digest",
+        "Describe shows the digest that an image had when its version was registered, also when the tag has moved.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html",
+    ),
+    Rule(
+        "sagemaker-missing-image",
+        "CreateModelPackage refuses an image whose tag is not in its repository.",
+        Evidence.INFERRED,
+        "public code handles this refusal; the answer itself is not recorded",
+    ),
+    Rule(
+        "sagemaker-missing-artifact",
+        "CreateModelPackage refuses a model artifact that is not there.",
+        Evidence.INFERRED,
+        "the guide to registering from another account asks for permission to read it",
+    ),
+)
 
 # Local to this room on purpose: what ships has its own parser, and must not be tested against itself.
 _IMAGE = re.compile(

@@ -16,6 +16,7 @@ from unittest import mock
 from urllib.parse import unquote, urlsplit
 
 import boto3
+import pytest
 from botocore.exceptions import ClientError
 from werkzeug.serving import make_server
 
@@ -36,7 +37,6 @@ from tests.integration.artifact_world import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import pytest
     from mypy_boto3_s3.client import S3Client
 
 ENDPOINT: Final = "SECOND_OPINION_S3"
@@ -49,6 +49,9 @@ _DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Er
 
 class Forward:
     """A WSGI application that hands each request to LocalStack, unless its caller is denied access."""
+
+    passed_on = 0
+    """Requests that were, in this process."""
 
     def __init__(self, endpoint: str, rules: S3Rules) -> None:
         self._backend = urlsplit(endpoint)
@@ -79,6 +82,7 @@ class Forward:
     def _pass_on(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[str, list[tuple[str, str]], bytes]:
+        Forward.passed_on += 1
         connection = http.client.HTTPConnection(str(self._backend.hostname), self._backend.port, timeout=300)
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for name, value in (headers | {"content-length": str(len(body))}).items():
@@ -187,8 +191,9 @@ def emptied(world: World) -> World:
     return world
 
 
-def pytest_configure() -> None:
-    """Put this world in place of moto's before a test imports that one."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Put this world in place of moto's before the tests' conftest imports that one."""
     artifact_world.serving = serving
     artifact_world.emptied = emptied
 
@@ -201,6 +206,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise LookupError(f"excluded, and not a test of the copy engine: {', '.join(sorted(gone))}")
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item.name not in EXCLUDED]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail when LocalStack was never asked: then the tests ran against something else."""
+    if session.testscollected and not Forward.passed_on:
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
