@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from replicator.aws.artifact_facts import (
     MULTIPART_ALGORITHMS,
     PIN_KEY,
-    STREAMED_ALGORITHMS,
     Checksum,
     algorithm_for,
     checksums,
@@ -22,6 +21,7 @@ from replicator.aws.artifact_facts import (
     facts,
     fingerprint,
     may_be_copy,
+    streamed_algorithm_for,
 )
 
 HEAD: dict[str, Any] = {"ContentLength": 3, "ETag": '"abc"', "ContentType": "application/gzip"}
@@ -112,7 +112,9 @@ def test_the_copy_gets_a_checksum_that_its_source_has() -> None:
     source = facts("k", HEAD | {"ChecksumCRC32C": "AAAAAA==", "ChecksumType": "FULL_OBJECT"})
     assert algorithm_for(source) == "CRC32C"
     assert algorithm_for(source, MULTIPART_ALGORITHMS) == "CRC32C"
-    assert algorithm_for(source, STREAMED_ALGORITHMS) == "CRC64NVME"
+    assert streamed_algorithm_for(source) is None
+    crc32 = facts("k", HEAD | {"ChecksumCRC32": "AAAAAA==", "ChecksumType": "FULL_OBJECT"})
+    assert streamed_algorithm_for(crc32) == "CRC32"
     sha = facts("k", HEAD | {"ChecksumSHA256": "AAAA", "ChecksumType": "FULL_OBJECT"})
     assert (algorithm_for(sha), algorithm_for(sha, MULTIPART_ALGORITHMS)) == ("SHA256", "CRC64NVME")
     assert algorithm_for(facts("k", HEAD)) == "CRC64NVME"

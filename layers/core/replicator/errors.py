@@ -117,6 +117,8 @@ TRANSIENT_CODES = frozenset(
         "InternalError", "InternalFailure", "InternalServerError", "InternalServerException",
         "RequestTimeout", "RequestTimeoutException", "ServerException", "ServiceException",
         "ServiceUnavailable", "ServiceUnavailableException", "500", "502", "503", "504",
+        # https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html: "can be retried"
+        "DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException",
     }
 )  # fmt: skip
 DENIED_CODES = frozenset(
@@ -127,10 +129,22 @@ DENIED_CODES = frozenset(
 )  # fmt: skip
 
 
+KMS = "KMS."
+"""Begins the code of an error that another service hands on from KMS."""
+
+
 def retryable(code: str, http_status: int | None = None) -> ErrorCode | None:
-    """Say with which code an AWS error may be tried again, or None when trying again cannot help."""
-    if code in THROTTLING_CODES or http_status == 429:
+    """Say with which code an AWS error may be tried again, or None when trying again cannot help.
+
+    The code goes before the status: a denial that comes inside a 200 has the status 500 with botocore.
+    """
+    bare = code.removeprefix(KMS)
+    if bare in THROTTLING_CODES:
         return ErrorCode.THROTTLED
-    if code in TRANSIENT_CODES or (http_status is not None and http_status >= 500):
+    if bare in TRANSIENT_CODES:
         return ErrorCode.SERVICE_UNAVAILABLE
-    return None
+    if code in DENIED_CODES or http_status is None:
+        return None
+    if http_status == 429:
+        return ErrorCode.THROTTLED
+    return ErrorCode.SERVICE_UNAVAILABLE if http_status >= 500 else None

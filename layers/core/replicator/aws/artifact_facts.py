@@ -22,8 +22,8 @@ ALGORITHMS = ("CRC64NVME", "CRC32", "CRC32C", "SHA256", "SHA1")
 DEFAULT_ALGORITHM = "CRC64NVME"
 # Multipart uploads have these over the whole object; the SHA family only as a checksum of checksums.
 MULTIPART_ALGORITHMS = ("CRC64NVME", "CRC32", "CRC32C")
-# An upload with another than the default wants the checksum of every part from who sends it: zlib has this.
-STREAMED_ALGORITHMS = ("CRC64NVME", "CRC32")
+# Those of which zlib computes the checksum of a part that is sent.
+STREAMED_ALGORITHMS = ("CRC32",)
 
 PIN_KEY = "replicator-source-pin"
 """User metadata of a copy: version id or ETag of what it was copied from."""
@@ -173,7 +173,20 @@ def checksums(answer: Mapping[str, Any]) -> tuple[Checksum, ...]:
 
 def algorithm_for(source: ObjectFacts, allowed: Iterable[str] = ALGORITHMS) -> str:
     """Choose the algorithm that S3 shall use for the copy: one that the source has, where it has one."""
-    return next((c.algorithm for c in source.checksums if c.algorithm in allowed), DEFAULT_ALGORITHM)
+    return _common(source, allowed) or DEFAULT_ALGORITHM
+
+
+def streamed_algorithm_for(source: ObjectFacts) -> str | None:
+    """Choose the algorithm to name for an upload whose parts are sent; None names none.
+
+    An upload with an algorithm may want the checksum of every part from who sends it. One that names none gets
+    `DEFAULT_ALGORITHM` all the same, and wants nothing.
+    """
+    return _common(source, STREAMED_ALGORITHMS)
+
+
+def _common(source: ObjectFacts, allowed: Iterable[str]) -> str | None:
+    return next((c.algorithm for c in source.checksums if c.algorithm in allowed), None)
 
 
 def compare(source: Iterable[Checksum], copy: Iterable[Checksum]) -> Checksum | Literal[False] | None:

@@ -20,7 +20,7 @@ from replicator.aws.artifact_facts import (
     facts,
 )
 from replicator.aws.artifact_listing import listed
-from replicator.errors import ErrorCode, PermanentError
+from replicator.errors import KMS, ErrorCode, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from replicator.parts import Part
 
 type Arguments = dict[str, Any]
+
+_NO_ANNOTATIONS: Arguments = {"AnnotationDirective": "EXCLUDE"}
 
 
 class Hub:
@@ -112,8 +114,11 @@ class Hub:
                 **self.encrypted,
                 **only_if_absent(overwrite),
                 MetadataDirective="REPLACE",
-                # To copy no tags needs no permission to read and to write tags.
+                # To copy no tags needs no permission to read and to write tags. Annotations would be copied
+                # unless excluded, with permissions that no role has; parts never bring them along.
+                # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
                 TaggingDirective="COPY" if source.tag_count else "REPLACE",
+                **_NO_ANNOTATIONS,
                 ChecksumAlgorithm=cast("Any", algorithm_for(source)),
             )
         return checksums(answer["CopyObjectResult"])
@@ -177,6 +182,19 @@ class Hub:
                 f"the hub's copy role may not write {self.uri(key)}, or {self.owned['ExpectedBucketOwner']} "
                 f"does not own the bucket, or the role may not use the hub's key. Deploy the hub's stack "
                 f"again, then redrive. S3 says: {answer}",
+            )
+        if answer.code.startswith(KMS):
+            return PermanentError(
+                ErrorCode.HUB_REFUSED,
+                f"{self.uri(key)} cannot be encrypted or decrypted with the hub's key {self.key_arn}. Enable the key, "
+                f"or cancel its deletion, then redrive. S3 says: {answer}",
+            )
+        if answer.code == "400":
+            return PermanentError(
+                ErrorCode.HUB_REFUSED,
+                f"S3 does not describe {self.uri(key)}: it answers HeadObject with 400 Bad Request, without a reason. "
+                f"Most likely the hub's key {self.key_arn} is disabled or is to be deleted: enable it, or cancel its "
+                f"deletion, then redrive.",
             )
         return PermanentError(
             ErrorCode.HUB_REFUSED, f"the hub's bucket did not take {self.uri(key)}. S3 says: {answer}"

@@ -60,7 +60,8 @@ def undecryptable(uri: str, answer: str) -> PermanentError:
     """Say that the key of the source is the trouble."""
     return PermanentError(
         ErrorCode.SOURCE_ACCESS_DENIED,
-        f"{uri} cannot be decrypted: put its KMS key right, then redrive. S3 says: {answer}",
+        f"{uri} cannot be decrypted with its KMS key: enable the key, or cancel its deletion, then redrive. "
+        f"S3 says: {answer}",
     )
 
 
@@ -70,19 +71,19 @@ def keyless(source: str, copy: str, answer: str, account: str) -> PermanentError
         return undecryptable(source, answer)
     return PermanentError(
         ErrorCode.HUB_REFUSED,
-        f"S3 cannot copy {source} to {copy} because of a KMS key, that of the source or that of the hub. Put it "
-        f"right, then redrive. S3 says: {answer}",
+        f"S3 cannot copy {source} to {copy} because of a KMS key, that of the source or that of the hub. Enable the "
+        f"key, or cancel its deletion, then redrive. S3 says: {answer}",
     )
 
 
-def unexplained(uri: str, account: str) -> PermanentError:
-    """Say what it may be that HeadObject is answered with 400, which has no body that would tell."""
+def unexplained(uri: str, account: str, answer: str) -> PermanentError:
+    """Say what it may be that HeadObject is answered with 400, and GetObject not with a reason that is known."""
     return PermanentError(
         ErrorCode.SOURCE_ACCESS_DENIED,
-        f"S3 does not describe {uri}: it answers HeadObject with 400 Bad Request, without a reason. Most likely the "
-        f"object is encrypted with a key that every request has to bring along (SSE-C): such an object cannot be "
-        f"mirrored. In account {account}, write it again under a key of S3 or KMS and register the model again; "
-        f"`aws s3api get-object` says more if it is something else.",
+        f"S3 does not describe {uri}: it answers HeadObject with 400 Bad Request. Most likely the object is encrypted "
+        f"with a key that every request has to bring along (SSE-C): such an object cannot be mirrored. In account "
+        f"{account}, write it again under a key of S3 or KMS and register the model again; `aws s3api get-object` "
+        f"says more if it is something else. S3 says: {answer}",
     )
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Never
 
+from botocore.exceptions import ClientError
+
 from replicator.aws import artifact_refusals as refusals
 from replicator.aws.artifact_calls import (
     Archived,
+    Beyond,
     Denied,
     Missing,
     Refused,
@@ -22,7 +25,7 @@ from replicator.aws.artifact_calls import (
 )
 from replicator.aws.artifact_facts import ObjectFacts, facts
 from replicator.aws.artifact_listing import listed
-from replicator.errors import ErrorCode, PermanentError
+from replicator.errors import KMS, ErrorCode, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,17 +98,15 @@ class Source:
             pin["VersionId"] = version_id
 
         def ask(client: S3Client) -> ObjectFacts:
-            return facts(
-                key,
-                client.head_object(
-                    Bucket=self.bucket,
-                    Key=key,
-                    ExpectedBucketOwner=self.account,
-                    ChecksumMode="ENABLED",
-                    **pin,
-                ),
-                direct=client is self._direct,
-            )
+            wanted: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "ExpectedBucketOwner": self.account}
+            try:
+                answer = client.head_object(**wanted, **pin, ChecksumMode="ENABLED")
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "400":
+                    # HEAD cannot say why, for it has no body: a GET that is refused can.
+                    client.get_object(**wanted, **pin)["Body"].close()
+                raise
+            return facts(key, answer, direct=client is self._direct)
 
         try:
             found = self._read("HeadObject", key, ask)
@@ -199,7 +200,7 @@ class Source:
 
         try:
             body = self._read("GetObject", source.key, ask, direct=direct)
-        except (Missing, Unmet) as answer:
+        except (Missing, Unmet, Beyond) as answer:
             self.changed(source.key, answer)
         with answers(f"reading {self.uri(source.key)}"), body:
             yield from body.iter_chunks(_CHUNK)
@@ -288,8 +289,8 @@ class Source:
     def _refused(self, what: str, key: str, answer: S3Answer) -> PermanentError:
         if answer.code == "NoSuchBucket":
             return self._missing(key)
-        if answer.code == "400":
-            return refusals.unexplained(self.uri(key), self.account)
-        if answer.code.startswith("KMS."):
+        if answer.code == "400" or (answer.code == "InvalidRequest" and what.startswith("HeadObject")):
+            return refusals.unexplained(self.uri(key), self.account, str(answer))
+        if answer.code.startswith(KMS):
             return refusals.undecryptable(self.uri(key), str(answer))
         return PermanentError(ErrorCode.UNEXPECTED, f"{what}: S3 says: {answer}")

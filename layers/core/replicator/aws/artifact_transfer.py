@@ -13,14 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Never
 
 from replicator.aws import artifact_refusals as refusals
-from replicator.aws.artifact_calls import Archived, Denied, Missing, S3Answer, Unmet
+from replicator.aws.artifact_calls import Archived, Conflict, Denied, Missing, S3Answer, Unmet
 from replicator.aws.artifact_facts import (
     MULTIPART_ALGORITHMS,
-    STREAMED_ALGORITHMS,
     ObjectFacts,
     Tuning,
     algorithm_for,
     may_be_copy,
+    streamed_algorithm_for,
 )
 from replicator.aws.artifact_tally import (
     ALREADY_THERE,
@@ -33,7 +33,7 @@ from replicator.aws.artifact_tally import (
 )
 from replicator.aws.artifact_uploads import Upload, UploadGoneError, Uploads
 from replicator.aws.artifact_verify import Verifier
-from replicator.errors import ErrorCode, ReplicationError, RetryableError
+from replicator.errors import KMS, ErrorCode, ReplicationError, RetryableError
 from replicator.parts import PartPlan, TooLargeError, plan_parts
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class _Running:
     method: str
     overwrite: bool
     countdown: Countdown
+    again: bool
+    """Whether another upload of the same object met a conflict in this invocation."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     denied: bool = False
     gone: bool = False
@@ -116,8 +118,10 @@ class Transfer:
             return self._stream(item, source, overwrite)
         except Unmet as answer:
             return self._settle(item, source, answer, overwrite)
+        except Conflict as answer:
+            raise self._overtaken(item, answer) from answer
         except S3Answer as answer:
-            self._judge(item, answer)
+            self._judge(item, source, answer)
         self._tally.add(source.size)
         return self._verifier.verify(item, source, copied, SERVER_SIDE)
 
@@ -131,6 +135,8 @@ class Transfer:
                 copied = self._hub.put(source, body, item.destination, tags, overwrite=overwrite)
             except Unmet as answer:
                 return self._settle(item, source, answer, overwrite)
+            except Conflict as answer:
+                raise self._overtaken(item, answer) from answer
             except S3Answer as answer:
                 self._verifier.judge_writing(item, answer)
         self._tally.add(source.size)
@@ -156,14 +162,19 @@ class Transfer:
                     raise
                 attempt += 1
 
-    def _parts(self, item: Item, source: ObjectFacts, overwrite: bool, method: str) -> Iterable[Job] | None:
+    def _parts(
+        self, item: Item, source: ObjectFacts, overwrite: bool, method: str, *, again: bool = False
+    ) -> Iterable[Job] | None:
         plan = self._plan(source, method)
-        allowed = STREAMED_ALGORITHMS if method == STREAMED else MULTIPART_ALGORITHMS
-        upload = self._open(item, source, plan, algorithm_for(source, allowed))
+        streamed = method == STREAMED
+        algorithm = (
+            streamed_algorithm_for(source) if streamed else algorithm_for(source, MULTIPART_ALGORITHMS)
+        )
+        upload = self._open(item, source, plan, algorithm)
         there = frozenset(upload.parts)
         self._tally.found(sum(plan.part(number).size for number in there))
         left = plan.count - len(there)
-        running = _Running(item, source, plan, upload, method, overwrite, Countdown(left))
+        running = _Running(item, source, plan, upload, method, overwrite, Countdown(left), again)
         if not left:
             return self._complete(running)
         return (partial(self._part, running, part) for part in plan if part.number not in there)
@@ -179,11 +190,11 @@ class Transfer:
             raise refusals.too_large_to_stream(self._source.uri(source.key), largest)
         return plan
 
-    def _open(self, item: Item, source: ObjectFacts, plan: PartPlan, algorithm: str) -> Upload:
+    def _open(self, item: Item, source: ObjectFacts, plan: PartPlan, algorithm: str | None) -> Upload:
         """Go on with the upload that has the most parts of this plan, or begin one."""
         best: Upload | None = None
         for upload_id in self.open_uploads(item.destination):
-            parts = self._uploads.parts(upload_id, item.destination, plan)
+            parts = self._uploads.parts(upload_id, item.destination, plan, algorithm)
             if parts is not None and (best is None or len(parts) > len(best.parts)):
                 best = Upload(item.destination, upload_id, algorithm, parts)
         if best:
@@ -213,7 +224,7 @@ class Transfer:
             except UploadGoneError:
                 running.gone = True
             except S3Answer as answer:
-                self._judge(running.item, answer)
+                self._judge(running.item, running.source, answer)
             else:
                 with running.lock:
                     running.upload.parts[part.number] = etag
@@ -238,6 +249,8 @@ class Transfer:
             copied = self._uploads.complete(upload, running.source, overwrite=running.overwrite)
         except (UploadGoneError, Unmet) as answer:
             return self._settle(item, running.source, answer, running.overwrite)
+        except Conflict as answer:
+            return self._begin_anew(running, answer)
         except S3Answer as answer:
             if answer.code == "InvalidPart":
                 raise RetryableError(
@@ -266,6 +279,29 @@ class Transfer:
             f"other bytes there",
         ) from answer
 
+    def _begin_anew(self, running: _Running, answer: Conflict) -> Iterable[Job] | None:
+        """Replace an upload that can never be completed: its key was written or deleted after it began.
+
+        S3 gives such an upload the same answer each time; one that begins later is completed:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html. Once in an
+        invocation, so that a key which is written all the time does not keep it for good.
+        """
+        item, source = running.item, running.source
+        self.abandon(item.destination)
+        copy = self._hub.head(item.destination)
+        if copy and may_be_copy(source, copy, self._tuning.read_limit):
+            return self._take(item, source, copy)
+        if copy or running.again:
+            raise self._overtaken(item, answer) from answer
+        self._tally.found(-source.size)
+        return self._parts(item, source, running.overwrite, running.method, again=True)
+
+    def _overtaken(self, item: Item, answer: Conflict) -> RetryableError:
+        return RetryableError(
+            ErrorCode.THROTTLED,
+            f"{self._hub.uri(item.destination)} was written or deleted by another request during the copy: {answer}",
+        )
+
     def abandon(self, key: str) -> None:
         """Abort what is open for a key: superfluous once it is complete, wrong once its source has changed."""
         for upload_id in self.open_uploads(key):
@@ -287,16 +323,17 @@ class Transfer:
             if not self._known()[key]:
                 del self._known()[key]
 
-    def _judge(self, item: Item, answer: S3Answer) -> Never:
+    def _judge(self, item: Item, source: ObjectFacts, answer: S3Answer) -> Never:
         """Say what a refused server-side copy means: this call names both the source and the hub."""
+        uri, copy = self._source.uri(item.key), self._hub.uri(item.destination)
         if isinstance(answer, Archived):
-            raise refusals.archived(self._source.uri(item.key), str(answer), self._source.account) from answer
+            raise refusals.archived(uri, str(answer), self._source.account) from answer
         if isinstance(answer, (Missing, Unmet)):
             self._source.changed(item.key, answer)
-        source = self._source.uri(item.key)
         if answer.code == "NoSuchBucket" and answer.bucket == self._source.bucket:
-            raise refusals.missing(source) from answer
-        if answer.code.startswith("KMS.") and self._hub.key_arn not in str(answer):
-            copy = self._hub.uri(item.destination)
-            raise refusals.keyless(source, copy, str(answer), self._source.account) from answer
+            raise refusals.missing(uri) from answer
+        # S3 may answer for the range or for a key before it answers for the pin: is it still the same object?
+        self._source.head(item.key, source.etag, source.version_id)
+        if answer.code.startswith(KMS) and self._hub.key_arn not in str(answer):
+            raise refusals.keyless(uri, copy, str(answer), self._source.account) from answer
         raise self._hub.refused(item.destination, answer) from answer

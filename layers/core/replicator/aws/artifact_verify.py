@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Never
 
 from replicator.aws import artifact_refusals as refusals
+from replicator.aws.artifact_calls import MISMATCH_CODES
 from replicator.aws.artifact_facts import Checksum, ObjectFacts, Tuning, compare
 from replicator.aws.artifact_tally import STREAMED, Countdown, Item, Outcome, Tally
 from replicator.parts import MIB, PartLimits, plan_parts
@@ -39,7 +40,7 @@ class Verifier:
 
     def judge_writing(self, item: Item, answer: S3Answer) -> Never:
         """Say what a refusal to write or to complete means: other bytes, or the hub."""
-        if answer.code in ("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"):
+        if answer.code in MISMATCH_CODES:
             raise refusals.mismatch(
                 self._source.uri(item.key), self._hub.uri(item.destination), str(answer)
             ) from answer
