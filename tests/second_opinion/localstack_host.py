@@ -30,7 +30,6 @@ def set_up(port: str, folder: str) -> None:
         "S3_SKIP_KMS_KEY_VALIDATION": "1",
         "OVERRIDE_IN_DOCKER": "0",
         "FILESYSTEM_ROOT": folder,
-        "TMPDIR": folder,
     }
 
 
@@ -62,10 +61,12 @@ class _Provider:
         return type("Store", (), {"buckets": buckets})()
 
 
-def correct(smallest_part: int | None) -> None:
+def correct(folder: str, smallest_part: int | None) -> None:
     """Let parts be copied across accounts, and parts of an upload be as small as a test's."""
     from localstack.services.s3 import models, provider
 
+    # Otherwise one folder for all that run on this machine, and they delete each other's objects.
+    provider.DEFAULT_S3_TMP_DIR = f"{folder}/s3"
     if smallest_part is not None:
         models.S3_UPLOAD_PART_MIN_SIZE = smallest_part
     theirs = provider.S3Provider.upload_part_copy
@@ -87,7 +88,7 @@ def main() -> None:
     """Serve until the process is stopped."""
     port, folder, *smallest = sys.argv[1:]
     set_up(port, folder)
-    correct(int(smallest[0]) if smallest else None)
+    correct(folder, int(smallest[0]) if smallest else None)
     from localstack.runtime.main import main as serve
 
     serve()

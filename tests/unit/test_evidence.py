@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local.evidence import Evidence, Rule
 from tools import evidence
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAGE = "https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html"
 GOOD = Rule("s3-a-rule", "S3 does it.", Evidence.DOCUMENTED, PAGE)
