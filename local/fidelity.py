@@ -37,6 +37,7 @@ def wrap(aws: LocalAws, app: Any, stack: ExitStack, *, enforce_iam: bool) -> Any
         aws.events.emit(account, region, source, kind, detail, about)
 
     lookups = Lookups(aws)
+    aws.aws_images = lookups.aws_images
     aws.registry = SageMakerRegistry(
         Hooks(emit=emit, resolve_image=lookups.resolve_image, exists=lookups.exists)
     )

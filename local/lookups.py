@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
+from local.aws_images import AwsImage, AwsImages
 from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ RULES: tuple[Rule, ...] = (
 
 # Local to this room on purpose: what ships has its own parser, and must not be tested against itself.
 _IMAGE = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/(?P<repository>[^:@]+)"
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<repository>[^:@]+)"
     r"(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _OBJECT = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*)")
@@ -50,13 +51,17 @@ class Lookups:
 
     def __init__(self, aws: LocalAws) -> None:
         self._aws = aws
+        self.aws_images = AwsImages()
+        """What accounts have that are not local: they are taken for AWS's own."""
 
     def resolve_image(self, account: str, region: str, image: str) -> str | None:
-        """Give the digest of an image, or None when nobody here has it."""
+        """Give the digest of an image, or None where its registry has no such image."""
         found = _IMAGE.fullmatch(image)
-        # Asking makes an account known to moto, and AWS's own must stay unknown.
-        if found is None or not _local(found["account"]):
+        if found is None:
             return None
+        # Asking makes an account known to moto, and AWS's own must stay unknown.
+        if not _local(found["account"]):
+            return found["digest"] or self.aws_images.digest(aws_image(image))
         wanted = (
             {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"] or "latest"}
         )
@@ -69,14 +74,10 @@ class Lookups:
         return str(answer["imageDetails"][0]["imageDigest"])
 
     def exists(self, account: str, region: str, kind: Literal["artifact", "image"], location: str) -> bool:
-        """Tell whether an artifact or image is there. Images of accounts that are not local are AWS's own."""
+        """Tell whether an artifact or image is there."""
         if kind == "image":
-            found = _IMAGE.fullmatch(location)
-            return (
-                found is None
-                or not _local(found["account"])
-                or self.resolve_image(account, region, location) is not None
-            )
+            in_ecr = _IMAGE.fullmatch(location) is not None
+            return not in_ecr or self.resolve_image(account, region, location) is not None
         where = _OBJECT.fullmatch(location)
         if where is None:
             return False
@@ -87,6 +88,14 @@ class Lookups:
         except ClientError:
             return False
         return bool(listed.get("Contents"))
+
+
+def aws_image(uri: str) -> AwsImage:
+    """Read the URI of an image in one of AWS's own registries, by tag. Raises ValueError for another text."""
+    found = _IMAGE.fullmatch(uri)
+    if found is None:
+        raise ValueError(f"{uri} is no image in Amazon ECR")
+    return AwsImage(found["account"], found["region"], found["repository"], found["tag"] or "latest")
 
 
 def _local(account: str) -> bool:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from local.aws_images import AwsImages
     from local.ecr import LocalRegistry
     from local.iam import Authority
     from local.s3_rules import S3Rules
@@ -80,6 +81,8 @@ class LocalAws:
         SageMaker's model registry.
     images
         The registries' endpoints of Amazon ECR.
+    aws_images
+        The images of AWS's own registries; tests move their tags.
     s3_rules
         The limits of S3, which tests may lower.
     """
@@ -110,6 +113,7 @@ class LocalAws:
         self.registry: SageMakerRegistry
         self.s3_rules: S3Rules
         self.images: LocalRegistry
+        self.aws_images: AwsImages
         self.events = events.EventBridge(self)
         self.queues = queues.Queues(self)
         self.functions = functions.Functions(self, limit=workers)

@@ -96,6 +96,8 @@ class Progress(Strict):
     """Of an artifact: how many requests may be in flight from now on, where that is fewer than usual."""
     stopped: str | None = None
     """Why it stopped, where that was not for the time."""
+    unconfirmed: list[str] = []
+    """Of an image: digests of the blobs that were sent whole, while the deadline came before the answer."""
 
 
 ALREADY_THERE = "already there"

@@ -64,6 +64,17 @@ def test_a_list_that_fails_once_is_asked_for_again(
     assert reasons(caplog) == []
 
 
+@pytest.mark.parametrize("code", ["TOOMANYREQUESTS", "DENIED"])
+def test_a_list_that_is_refused_with_a_code_is_not_a_registry_without_the_api(
+    signed: World, code: str
+) -> None:
+    body = json.dumps({"errors": [{"code": code, "message": "said"}]}).encode()
+    used = signed.registry.faults.plan("GET", f"/referrers/{IMAGE.digest}", status=400, body=body)
+    assert signed.copy()["done"]
+    assert used.times == 0
+    assert arrived(signed) == {FIRST.digest, SECOND.digest}
+
+
 @pytest.mark.parametrize("status", [401, 403, 418])
 def test_a_list_that_is_denied_is_not_taken_for_an_empty_one(
     signed: World, status: int, caplog: pytest.LogCaptureFixture

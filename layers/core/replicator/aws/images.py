@@ -93,6 +93,7 @@ def mirror_image(
         # What one invocation could not move has very large layers: each then has the network for itself, or
         # several would share it and none arrive in time.
         streams=1 if request.progress else STREAMS,
+        unconfirmed=request.progress.unconfirmed if request.progress else (),
     )
     return MirroredImage(_answer(request, outcome, f"{host}/{copy.repository}"), outcome)
 
@@ -214,9 +215,13 @@ def _dns_suffix(partition: str) -> str:
 def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnswer:
     if not outcome.done:
         if request.progress:
-            _check_progress(request, outcome)
+            _check_progress(request, request.progress, outcome)
         now = Progress(
-            moved=outcome.moved, total=outcome.total, objects=outcome.objects, stopped=outcome.stopped
+            moved=outcome.moved,
+            total=outcome.total,
+            objects=outcome.objects,
+            stopped=outcome.stopped,
+            unconfirmed=list(outcome.unconfirmed),
         )
         return CopyAnswer(done=False, progress=now)
     result = CopyResult(
@@ -233,9 +238,11 @@ def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnsw
     return CopyAnswer(done=True, result=result)
 
 
-def _check_progress(request: CopyRequest, outcome: Outcome) -> None:
+def _check_progress(request: CopyRequest, before: Progress, outcome: Outcome) -> None:
     # Not by sums of what is there: every invocation looks in another order, and at less when it stops.
-    if not outcome.arrivals:
+    # A blob that was sent whole may have arrived: the next invocation sees that, so each of them counts once.
+    sent = set(outcome.unconfirmed) - set(before.unconfirmed)
+    if not outcome.arrivals and not sent:
         raise PermanentError(
             ErrorCode.NO_PROGRESS,
             f"{request.copy_.uri}: nothing more arrived in a whole invocation; {outcome.moved:,} of "

@@ -1,0 +1,1 @@
+"""Answers that real AWS gave, replayed against the local AWS: see `replay`."""
