@@ -128,12 +128,13 @@ def table(rules: Mapping[str, Sequence[Rule]]) -> str:
     lines = [
         f"{len(flat)} rules: " + ", ".join(f"{counts[level]} {level}" for level in Evidence) + ".",
         "",
-        "| rule | what AWS does | evidence | source | where |",
+        "| evidence | rule | what AWS does | source | where |",
         "|---|---|---|---|---|",
     ]
     for rule, module in flat:
         where = f"`{module.removeprefix('local.')}`"
-        lines.append(f"| `{rule.name}` | {_cell(rule.claim)} | {rule.evidence} | {_source(rule)} | {where} |")
+        what = f"`{rule.name}` | {_cell(rule.claim)}"
+        lines.append(f"| {rule.evidence} | {what} | {_source(rule)} | {where} |")
     return "\n".join(lines)
 
 
