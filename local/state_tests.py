@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.exceptions import JsonRESTError
 from moto.stepfunctions.parser.api import InspectionLevel
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramRunning
 from moto.stepfunctions.parser.backend.state_machine import TestStateMachine
 from moto.stepfunctions.parser.backend.test_state.execution import TestStateExecution
 from moto.stepfunctions.responses import StepFunctionResponse
@@ -33,6 +34,24 @@ RULES: tuple[Rule, ...] = (
 _CALLING = ("Task", "Map", "Parallel")
 
 
+class _Communication(TestStateExecution.TestCaseExecutionWorkerCommunication):  # type: ignore[misc]
+    """Takes a state with a ``Next`` for finished; the engine waits for the state machine's end."""
+
+    def terminated(self) -> None:
+        """Keep what a state leaves, and where it leads."""
+        env = self.execution.exec_worker.env
+        if isinstance(env.program_state(), ProgramRunning):
+            self.execution.led_to = env.next_state_name
+            self.execution.output = env.states.get_input()
+        else:
+            super().terminated()
+
+
+class _Execution(TestStateExecution):  # type: ignore[misc]
+    TestCaseExecutionWorkerCommunication = _Communication
+    led_to: str | None = None
+
+
 def install(aws: LocalAws) -> None:
     """Serve the operation."""
 
@@ -51,7 +70,7 @@ def install(aws: LocalAws) -> None:
 def _played(account: str, region: str, definition: str, given: str | None) -> dict[str, Any]:
     name = f"TestState-{uuid.uuid4()}"
     arn = f"arn:aws:states:{region}:{account}:stateMachine:{name}"
-    execution = TestStateExecution(
+    execution = _Execution(
         name=name,
         role_arn="",
         exec_arn=f"{arn.replace(':stateMachine:', ':execution:')}:{name}",
@@ -63,4 +82,7 @@ def _played(account: str, region: str, definition: str, given: str | None) -> di
         input_data=given or "{}",
     )
     execution.start()
+    if execution.led_to is not None:
+        output = json.dumps(execution.output, ensure_ascii=False)
+        return {"status": "SUCCEEDED", "nextState": execution.led_to, "output": output}
     return dict(execution.to_test_state_output(inspection_level=InspectionLevel.INFO))

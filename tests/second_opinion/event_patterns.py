@@ -105,7 +105,7 @@ def samples() -> Iterator[dict[str, Any]]:
 EVENTS: Final = [
     _ENVELOPE | event
     for event in samples()
-    if event.get("source", "") is not None and event.get("detail-type", "") is not None
+    if event.get("source") is not None and event.get("detail-type") is not None
 ]
 """Complete ones. Without a source or a kind ``TestEventPattern`` takes an event for damaged, and so does PutEvents."""
 
