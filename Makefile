@@ -44,8 +44,9 @@ test: setup ## Run all tests: make test ARGS="tests/unit -k plan" runs some, JOB
 load: setup ## Approve 1,000 versions of 20 spokes at once on a local AWS: how fast, how fair, what bounds it
 	@$(OFFLINE) PYTHONPATH=layers/core $(BIN)/python -m tests.bench.load $(ARGS)
 
-nightly: setup ## Every fault at every request, and pairs of crashes: make nightly ARGS="--minutes 60 --seed 7"
-	@$(OFFLINE) PYTHONPATH=.:layers/core $(BIN)/python -m tests.faults.nightly $(ARGS)
+nightly: setup ## Every fault at every request, pairs of crashes, and the second opinion: make nightly ARGS="--minutes 60 --seed 7"
+	@status=0; $(OFFLINE) PYTHONPATH=.:layers/core $(BIN)/python -m tests.faults.nightly $(ARGS) || status=1; \
+		$(MAKE) --no-print-directory second-opinion ARGS= || status=1; exit $$status
 
 second-opinion: setup $(SECOND_READY) ## Compare product and local AWS with LocalStack and other implementations
 	@$(OFFLINE) PYTHONPATH=.:layers/core $(BIN)/python -m tests.second_opinion $(ARGS)

@@ -29,6 +29,10 @@ BEGIN, END = "<!-- rules: written by python -m tools.evidence -->", "<!-- end of
 EXCEPTIONS: Final[dict[str, str]] = {
     "local.accounts": "makes accounts and credentials, with moto's own operations",
     "local.fidelity": "puts the corrections of single services in their order",
+    "local.iam.directory": "looks up callers and policies in moto; `local.iam.authority` decides with them",
+    "local.iam.middleware": "hands requests to `local.iam.authority` and answers with what it decides",
+    "local.iam.requests": "finds the operation of a request by botocore's models",
+    "local.sagemaker.callers": "looks up in moto who signed a request",
     "local.server": "serves what the other modules answer",
 }
 """Modules that patch moto or answer requests and imitate nothing themselves, with what they do."""
