@@ -46,7 +46,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "lambda-unhandled-error",
-        "An invocation whose handler raises is answered with X-Amz-Function-Error and errorMessage, errorType and stackTrace.",
+        "When a handler raises, the answer has X-Amz-Function-Error, and errorMessage, errorType and stackTrace.",
         Evidence.DOCUMENTED,
         "https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html",
     ),
