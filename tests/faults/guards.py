@@ -15,6 +15,8 @@ HTTP = "tests/unit/test_images_http.py"
 LEDGER = "tests/integration/test_ledger.py"
 S3 = "tests/integration/test_copy_artifact/test_object.py"
 RESUME = "tests/integration/test_copy_artifact/test_resume.py"
+MODES = "tests/integration/test_copy_artifact/test_modes.py"
+ANSWERS = "tests/integration/test_copy_artifact/test_answers.py"
 STREAMED = "tests/integration/test_copy_artifact/test_streamed.py"
 PREFIX = "tests/integration/test_copy_artifact/test_prefix.py"
 ECR = "tests/integration/test_copy_image/test_refusals.py"
@@ -525,11 +527,8 @@ GUARDS = [
     Guard(
         "a bucket of somebody else is not looked at",
         "aws/artifact_source.py",
-        """                    ExpectedBucketOwner=self.account,
-                    ChecksumMode="ENABLED",
-""",
-        """                    ChecksumMode="ENABLED",
-""",
+        'wanted: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "ExpectedBucketOwner": self.account}',
+        'wanted: dict[str, Any] = {"Bucket": self.bucket, "Key": key}',
         (f"{S3}::test_every_call_names_the_owners_and_every_part_is_pinned",),
     ),
     Guard(
@@ -638,6 +637,37 @@ GUARDS = [
         """if number > plan.count or plan.part(number).size != part["Size"]:""",
         "if number > plan.count:",
         (f"{RESUME}::test_an_upload_of_another_plan_is_not_gone_on_with",),
+    ),
+    Guard(
+        "an upload of another checksum mode is not gone on with",
+        "aws/artifact_uploads.py",
+        """if (page.get("ChecksumAlgorithm"), page.get("ChecksumType")) != mode:""",
+        "if False:",
+        (f"{MODES}::test_only_an_upload_of_the_same_mode_is_gone_on_with",),
+    ),
+    Guard(
+        "S3 compares the checksum before a copy in parts is visible",
+        "aws/artifact_uploads.py",
+        """                    **mode,
+                    **expected,
+""",
+        """                    **mode,
+""",
+        (f"{S3}::test_parts_with_other_bytes_are_caught_before_the_object_appears",),
+    ),
+    Guard(
+        "a copy that is refused is looked at again with the pin",
+        "aws/artifact_transfer.py",
+        "        self._source.head(item.key, source.etag, source.version_id)\n",
+        "",
+        (f"{ANSWERS}::test_a_refused_range_is_a_changed_source_only_if_the_source_has_changed",),
+    ),
+    Guard(
+        "an upload that can never be completed is replaced",
+        "aws/artifact_transfer.py",
+        "            return self._begin_anew(running, answer)\n",
+        "            raise self._overtaken(item, answer) from answer\n",
+        (f"{ANSWERS}::test_an_upload_whose_completion_conflicts_is_replaced",),
     ),
     Guard(
         "the last piece of a layer goes only when its digest is right",

@@ -176,7 +176,7 @@ def _multipart(
     relies=_HUB,
     makes="a role in the spoke",
 )
-def annotations(world: World) -> str:
+def annotated_object(world: World) -> str:
     """Copy with a role that may not read annotations: once with the default, once without annotations."""
     world.put(world.spoke, "annotated")
     s3, bucket = world.spoke.client("s3"), world.buckets["spoke"]
@@ -192,7 +192,7 @@ def annotations(world: World) -> str:
     }
     works = {"Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"arn:aws:s3:::{bucket}/*"}
     role = world.role(world.spoke, "annotated", trust, works)
-    narrow = {"Bucket": bucket, "CopySource": where}
+    narrow: dict[str, Any] = {"Bucket": bucket, "CopySource": where}
 
     def copied() -> bool:
         copy = _assumed(world, role, world.spoke.account, world.spoke).client("s3").copy_object
@@ -288,6 +288,6 @@ CHECKS: tuple[Check, ...] = (
     crc64nvme,
     mpu_object_size,
     multipart_modes,
-    annotations,
+    annotated_object,
     session_tag,
 )
