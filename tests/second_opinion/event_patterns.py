@@ -35,7 +35,7 @@ _PATHS: Final = (
     ("detail", "ModelApprovalStatus"),
     ("detail", "ModelPackageGroupName"),
 )
-_VALUES: Final = (
+_VALUES: Final[tuple[Any, ...]] = (
     *(
         "Approved",
         "approved",
