@@ -22,12 +22,35 @@ from typing import TYPE_CHECKING, Any
 from moto.awslambda_simple.models import LambdaSimpleBackend, lambda_simple_backends
 
 from local.accounts import NO_FILES, service_credentials
+from local.evidence import Evidence, Rule
 from local.process import Died, TimedOut, Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from local.server import LocalAws
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "lambda-warm-processes",
+        "A process is kept for the next invocation, and more are started when invocations overlap.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html",
+    ),
+    Rule(
+        "lambda-environment",
+        "A function sees its own variables and those that Lambda reserves, with its role's credentials.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html",
+    ),
+    Rule(
+        "lambda-unhandled-error",
+        "When a handler raises, the answer has X-Amz-Function-Error, and errorMessage, errorType and stackTrace.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html",
+    ),
+)
 
 
 @dataclass(frozen=True)

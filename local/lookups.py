@@ -18,6 +18,33 @@ from local.evidence import Evidence, Rule
 if TYPE_CHECKING:
     from local.server import LocalAws
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-image-digest",
+        "Describe shows the digest that an image had when its version was registered, also when the tag has moved.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html",
+    ),
+    Rule(
+        "sagemaker-missing-image",
+        "CreateModelPackage refuses an image whose tag is not in its repository.",
+        Evidence.INFERRED,
+        "public code handles this refusal; the answer itself is not recorded",
+    ),
+    Rule(
+        "sagemaker-missing-artifact",
+        "CreateModelPackage refuses a model artifact that is not there.",
+        Evidence.INFERRED,
+        "the guide to registering from another account asks for permission to read it",
+    ),
+    Rule(
+        "sagemaker-https-locations",
+        "The location of a model artifact may be spelled as an https URL of Amazon S3.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelPackageContainerDefinition.html",
+    ),
+)
+
 # Local to this room on purpose: what ships has its own parser, and must not be tested against itself.
 _IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<repository>[^:@]+)"
@@ -30,14 +57,6 @@ _OBJECTS = (
     re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*)", re.DOTALL),
     re.compile(rf"https://{_HOST}/(?P<bucket>[^/?#]+)/(?P<key>[^?#]*)"),
     re.compile(rf"https://(?P<bucket>[^/?#]+?)\.{_HOST}/(?P<key>[^?#]*)"),
-)
-RULES: tuple[Rule, ...] = (
-    Rule(
-        "sagemaker-https-locations",
-        "The location of a model artifact may be spelled as an https URL of Amazon S3.",
-        Evidence.DOCUMENTED,
-        "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelPackageContainerDefinition.html",
-    ),
 )
 
 

@@ -21,7 +21,7 @@ from moto.core.config import default_user_config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local import events, functions, metrics, queues, resources, state_machines, tables
+from local import events, functions, metrics, queues, resources, state_machines, state_tests, tables
 from local.accounts import (
     NO_FILES,
     PERSONA,
@@ -160,6 +160,7 @@ class LocalAws:
         resources.install(self)
         metrics.install(self)
         tables.install(self)
+        state_tests.install(self)
         for part in (self.events, self.functions, self.queues, self.state_machines):
             part.install()
             self._stack.callback(part.close)

@@ -30,7 +30,7 @@ _ERRORS = "sagemaker/errors.json"
 RULES: tuple[Rule, ...] = (
     Rule(
         "sagemaker-missing",
-        "A version or group that is not there is a ValidationException that ends with 'does not exist.'",
+        "A version or group that is not there is a ValidationException that ends with the words: does not exist.",
         Evidence.RECORDED,
         _ERRORS,
     ),

@@ -175,7 +175,7 @@ class Replay:
         """Say which further words of the recording stand for any string: ``owner-id``."""
         self._anything.update(words)
 
-    def __call__(self, key: str, call: Callable[[], Any]) -> Any:
+    def __call__(self, key: str, call: Callable[[], Any], *, within: str | None = None) -> Any:
         """Make a request and compare its answer with the recorded one.
 
         Parameters
@@ -184,13 +184,15 @@ class Replay:
             The key of the recorded answer.
         call
             Makes the request. A ``ClientError`` is an answer, too.
+        within
+            The member of the answer that was recorded, if not the whole answer was.
 
         Returns
         -------
         The answer as botocore gave it, with a body read to a text.
         """
         answer = answer_of(call)
-        self.compare(key, answer)
+        self.compare(key, answer[within] if within else answer)
         return answer
 
     def compare(self, key: str, answer: Any) -> None:

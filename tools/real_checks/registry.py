@@ -120,7 +120,7 @@ def unknown_version(world: World) -> str:
     makes="1 version",
 )
 def new_version(world: World) -> str:
-    """Register, describe."""
+    """Register, describe; whether there is a LastModifiedTime, of which recordings differ, is told."""
     shown = world.describe(world.register())
     status, modified = shown.get("ModelApprovalStatus"), shown.get("LastModifiedTime")
     return expect(status == "PendingManualApproval", f"{status}, modified {modified}")
