@@ -194,7 +194,7 @@ def emptied(world: World) -> World:
         backends.reset()
     s3_backends.bucket_accounts.clear()
     world.rules.denied.clear()
-    world.rules.largest_copy, world.rules.smallest_part = 300 * KIB, KIB
+    world.rules.largest_copy, world.rules.smallest_part, world.rules.longest_page = 300 * KIB, KIB, 1000
     for client, bucket in (
         (world.hub, HUB_BUCKET),
         (world.spoke, SPOKE_BUCKET),

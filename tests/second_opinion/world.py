@@ -62,10 +62,9 @@ class Forward:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
         method, target = environ["REQUEST_METHOD"], environ.get("RAW_URI") or environ["REQUEST_URI"]
-        # Tests of long listings make moto's pages shorter; here the request asks for it.
-        most = os.environ.get("MOTO_S3_DEFAULT_MAX_KEYS")
-        if most and "list-type=2" in target and "max-keys" not in target:
-            target += f"&max-keys={most}"
+        # Tests of long listings make the pages of the local S3 shorter; here the request asks for it.
+        if self._rules.longest_page < 1000 and "list-type=2" in target and "max-keys" not in target:
+            target += f"&max-keys={self._rules.longest_page}"
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         headers = _headers(environ)
         if self._is_denied(method, target, headers):

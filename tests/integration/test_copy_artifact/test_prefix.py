@@ -86,8 +86,8 @@ def test_two_requests_an_object_beside_the_listings(aws: World) -> None:
     assert len(requests) - 3 == 2 * 30
 
 
-def test_more_objects_than_a_page_lists(aws: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
+def test_more_objects_than_a_page_lists(aws: World) -> None:
+    aws.rules.longest_page = 7
     for number in range(20):
         aws.put(f"many/{number:03}", b"%d" % number)
     aws.faults.clear()
