@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from replicator import provenance
 from replicator.mirror import ADDITIONAL, APPROVAL, DESCRIPTION, METADATA
 from replicator.package import digest, rewrite
-from replicator.policy import REJECTED
+from replicator.policy import APPROVED, PENDING, REJECTED
 from replicator.provenance import Intended
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ _WHOLE = (
     "SourceUri",
     DESCRIPTION,
 )
+
+# What runs when the mirror is deployed: model data, image, environment, and where they come from.
+_RUNS = frozenset({"InferenceSpecification", f"{ADDITIONAL}ToAdd", "SourceUri"})
+_REASON = "Replicator: what runs changed in the source"
+# ApprovalDescription: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+_DESCRIPTION_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,11 @@ class Update:
     """What was not touched, because what it points to was not copied."""
     not_updatable: list[str] = field(default_factory=list)
     """What changed in the source and SageMaker cannot update."""
+
+    @property
+    def changed(self) -> list[str]:
+        """Name the fields of what runs that this call writes, as UpdateModelPackage names them."""
+        return sorted(_RUNS & self.request.keys())
 
 
 def _units(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,9 +299,37 @@ def _approve(
                 result.request[DESCRIPTION] = want.members[DESCRIPTION]
                 result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
         return
-    if policy.hub_approval_status != "Mirrored" or now == want.source_approval:
+    if policy.hub_approval_status != "Mirrored":
+        _bind(want, mirror, result)
         return
-    if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:
+    if now == want.source_approval:
+        return
+    ours = now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED
+    if ours or (result.changed and now == APPROVED):
         result.request[APPROVAL] = want.source_approval
     else:
         result.drift.append(APPROVAL)
+
+
+def _bind(want: Desired, mirror: Description, result: Update) -> None:
+    """Keep an approval of the hub to what was approved: other things to run go to a person again.
+
+    The call that writes what runs always carries the status, so it also wins over an approval that came
+    after the mirror was read. The source's words do not stand beside a status that a person gave in the hub,
+    nor take the place of our reason.
+    """
+    now = mirror.get(APPROVAL)
+    stands = str(mirror.get(DESCRIPTION) or "").startswith(_REASON)
+    if stands:
+        result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
+    follows = now == PENDING or (now == REJECTED and want.source_approval == REJECTED)
+    if stands or not follows:
+        result.request.pop(DESCRIPTION, None)
+    if not result.changed:
+        return
+    result.request[APPROVAL] = REJECTED if now == REJECTED else PENDING
+    if now == APPROVED or stands:
+        source = mirror.get(METADATA, {}).get(provenance.SOURCE_ARN, "of this mirror")
+        reason = f"{_REASON} {source}: {', '.join(result.changed)}. Review it again."
+        result.request[DESCRIPTION] = reason[:_DESCRIPTION_MAX]
+        result.drift = [unit for unit in result.drift if unit != DESCRIPTION]

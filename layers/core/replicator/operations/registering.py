@@ -147,8 +147,9 @@ class Registering:
         """
         if isinstance(hub_arn := document.get("hubModelPackageArn"), str):
             mirror = self.hub.describe(hub_arn)
-            # The entry is missing where the source's own left no room for it.
-            if mirror and mirror.get(METADATA, {}).get(provenance.SOURCE_ARN, str(arn)) == str(arn):
+            # The document proves nothing: the package itself has to name this source, in the group of it.
+            named = mirror and mirror.get(METADATA, {}).get(provenance.SOURCE_ARN) == str(arn)
+            if mirror and named and mirror.get("ModelPackageGroupName") == self._group(arn, source):
                 return hub_arn
         if entry.creating_since is None:
             return None
@@ -237,6 +238,7 @@ class Registering:
             bytes=sum(r.bytes for r in request.results),
             drift=change.drift or None,
             not_updatable=[*change.not_updatable, *change.held] or None,
+            changed=change.changed or None,
             seconds=round((now - claimed).total_seconds(), 3),
         )
         self.bus.publish(detail, now)
