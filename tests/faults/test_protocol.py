@@ -391,7 +391,7 @@ def _frozen(item: tuple[tuple[str, Any], ...] | None) -> tuple[tuple[str, Any], 
         return None
     # Times of claims and ends do not matter for what can follow.
     ignored = {
-        "claimed_at", "finished_at", "applied_at", "event", "locations", "written", "source_approval", "code", "reason",
+        "claimed_at", "finished_at", "applied_at", "event", "locations", "written", "source_approval", "hub_approval", "code", "reason",
         "schema",
     }  # fmt: skip
     return tuple((name, value) for name, value in item if name not in ignored)

@@ -27,7 +27,7 @@ def shows(base: Any, **changes: Any) -> dict[str, Any]:
 
 
 def remembered(base: Any, mirror: dict[str, Any] | None = None) -> Written:
-    return written(base, mirror or shows(base), Written(), [])
+    return written(base, mirror or shows(base), Written(), [], "PendingManualApproval")
 
 
 def test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status() -> None:
@@ -202,6 +202,17 @@ def test_a_mirrored_status_does_not_overwrite_a_persons_decision() -> None:
     before, now = want(ModelApprovalStatus="PendingManualApproval"), want()
     mirror = shows(before, ModelApprovalStatus="Rejected")
     change = update(now, mirror, remembered(before), MIRRORED)
+    assert (change.request, change.drift) == ({}, ["ModelApprovalStatus"])
+
+
+def test_a_spoke_that_rejects_and_approves_again_does_not_undo_a_persons_rejection() -> None:
+    before, rejected = want(), want(ModelApprovalStatus="Rejected")
+    mirror = shows(before, ModelApprovalStatus="Rejected")
+    last = written(before, mirror, Written(), [], "Approved")
+    change = update(rejected, mirror, last, MIRRORED)
+    assert (change.request, change.hub_approval) == ({}, "Approved")
+    last = written(rejected, mirror, last, [], change.hub_approval)
+    change = update(before, mirror, last, MIRRORED)
     assert (change.request, change.drift) == ({}, ["ModelApprovalStatus"])
 
 

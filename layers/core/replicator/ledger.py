@@ -212,7 +212,9 @@ class Entry:
             source_seen_at=_time(item, "source_seen_at"),
             source_created=_text(item, "source_created"),
             locations=_map(item, "locations"),
-            written=Written(_text(item, "source_approval"), _map(item, "written")),
+            written=Written(
+                _text(item, "source_approval"), _map(item, "written"), _text(item, "hub_approval")
+            ),
             code=_text(item, "code"),
             reason=_text(item, "reason"),
             lettered=_number(item, "lettered"),

@@ -174,7 +174,8 @@ class Ledger(LedgerItems):
             source_arn,
             attempt,
             "SET hub_arn = :hub, fingerprint = :print, locations = :locations, written = :written, "
-            "source_approval = :approval, source_created = :created, applied_at = :now" + _found(read_at),
+            "source_approval = :approval, hub_approval = :status, source_created = :created, applied_at = :now"
+            + _found(read_at),
             {
                 **({":read": read_at} if read_at else {}),
                 ":hub": hub_arn,
@@ -182,6 +183,7 @@ class Ledger(LedgerItems):
                 ":locations": dict(locations),
                 ":written": dict(written.members),
                 ":approval": written.source_approval,
+                ":status": written.hub_approval,
                 ":created": created,
                 ":now": instant(now),
             },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,8 @@ class Registering:
             return RegisterAnswer(again=not self._finished(request), status="NoMirror")
         meant, last = read_intended(document), entry.written
         if hub_arn is None:
-            status, change = "Mirrored", Update()
+            first = self.policy.first_approval_status(want.source_approval)
+            status, change = "Mirrored", Update(hub_approval=first)
             hub_arn = self._create(arn, source, want, held, entry, request)
             mirror = self._describe(hub_arn)
         else:
@@ -98,11 +99,11 @@ class Registering:
                 last = last_written(meant)
                 self._applied(request, hub_arn, "", locations, last, created(source))
             change = update(want, mirror, last, self.policy, held, meant)
-            self._note(key, arn, source, hub_arn, want, held, document, request)
+            self._note(key, arn, source, hub_arn, want, held, document, request, change.hub_approval)
             if change.request:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
-        after = written(want, mirror, last, [*change.drift, *change.held])
+        after = written(want, mirror, last, [*change.drift, *change.held], change.hub_approval)
         self._applied(
             request, hub_arn, request.plan.fingerprint or "", locations, after, created(source), entry.read_at
         )
@@ -178,9 +179,10 @@ class Registering:
         calls = creation(arn, want, group, self.policy, entries)
         self.groups.ensure(group, arn, self._source_group(arn, source))
         self.ledger.creating(request.source_arn, request.attempt, now)
-        self._note(key, arn, source, None, want, held, {}, request)
+        first = calls.create[APPROVAL]
+        self._note(key, arn, source, None, want, held, {}, request, first)
         hub_arn = self.hub.create(calls.create)
-        self._note(key, arn, source, hub_arn, want, held, {}, request)
+        self._note(key, arn, source, hub_arn, want, held, {}, request, first)
         if calls.then_update:
             self.hub.update(hub_arn, calls.then_update)
         return hub_arn
@@ -195,9 +197,10 @@ class Registering:
         held: set[str],
         before: Mapping[str, Any],
         request: RegisterRequest,
+        approval: str | None,
     ) -> None:
         """Write the provenance, ahead of the mirror, so that a run that dies leaves what it meant to write."""
-        meant = intended(want, read_intended(before), held)
+        meant = replace(intended(want, read_intended(before), held), hub_approval=approval)
         copies = provenance.copies(before, request.results)
         document = provenance.document(arn, source, hub_arn, copies, want.dropped, meant, self.now())
         self.documents.put(key, document)
