@@ -446,9 +446,16 @@ GUARDS = [
     Guard(
         "a person's approval in the hub stays",
         "mirror_update.py",
-        "if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:",
+        "if ours or (result.changed and now == APPROVED):",
         "if True:",
         (f"{MIRROR}::test_a_mirrored_status_does_not_overwrite_a_persons_decision",),
+    ),
+    Guard(
+        "an approval in the hub does not carry over to something else that runs",
+        "mirror_update.py",
+        "result.request[APPROVAL] = REJECTED if now == REJECTED else PENDING",
+        "pass",
+        (f"{MIRROR}::test_an_approval_does_not_carry_over_to_what_runs_now",),
     ),
     Guard(
         "a rejection reaches the hub whatever it shows",

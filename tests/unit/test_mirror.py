@@ -29,7 +29,7 @@ def shows(base: Any, **changes: Any) -> dict[str, Any]:
 
 
 def remembered(base: Any, mirror: dict[str, Any] | None = None) -> Written:
-    return written(base, mirror or shows(base), Written(), [])
+    return written(base, mirror or shows(base), Written(), [], "PendingManualApproval")
 
 
 def test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status() -> None:
@@ -102,7 +102,59 @@ def test_a_changed_specification_is_written_as_a_whole() -> None:
     before = want()
     now = want(InferenceSpecification={"Containers": [{"Image": IMAGE}]})
     change = update(now, shows(before), remembered(before), a_policy())
-    assert change.request == {"InferenceSpecification": {"Containers": [{"Image": "hub-image@sha256"}]}}
+    assert change.request == {
+        "InferenceSpecification": {"Containers": [{"Image": "hub-image@sha256"}]},
+        "ModelApprovalStatus": "PendingManualApproval",
+    }
+
+
+def test_an_approval_does_not_carry_over_to_what_runs_now() -> None:
+    before = want(ApprovalDescription="ok")
+    specification = {"Containers": [{"Image": IMAGE, "Environment": {"RUN": "other"}}]}
+    now = want(ApprovalDescription="all fine, trust us", InferenceSpecification=specification)
+    mirror = shows(before, ModelApprovalStatus="Approved")
+    change = update(now, mirror, remembered(before), a_policy())
+    assert change.changed == ["InferenceSpecification"]
+    assert change.request["InferenceSpecification"] == now.members["InferenceSpecification"]
+    assert change.request["ModelApprovalStatus"] == "PendingManualApproval"
+    reason = change.request["ApprovalDescription"]
+    assert "InferenceSpecification" in reason
+    assert str(ARN) in reason
+    assert "trust us" not in reason
+
+    # The reason stays, also where the run died before it could note the write.
+    after = {**mirror, **change.request}
+    for last in (remembered(before), written(now, after, remembered(before), [])):
+        again = update(now, after, last, a_policy())
+        assert (again.request, again.drift) == ({}, [])
+
+
+def test_other_metadata_leaves_an_approval_and_the_sources_words_do_not_stand_beside_it() -> None:
+    before = want(ApprovalDescription="ok")
+    now = want(ApprovalDescription="new words", CustomerMetadataProperties={"a": "1"})
+    mirror = shows(before, ModelApprovalStatus="Approved")
+    change = update(now, mirror, remembered(before), a_policy())
+    assert change.request == {"CustomerMetadataProperties": {"a": "1"}}
+    assert change.changed == []
+
+
+def test_a_rejection_in_the_hub_stays_when_what_runs_changes() -> None:
+    before = want()
+    now = want(SourceUri="s3://hub/other")
+    mirror = shows(before, ModelApprovalStatus="Rejected", ApprovalDescription="a person's words")
+    change = update(now, mirror, remembered(before, shows(before)), a_policy())
+    assert change.request["ModelApprovalStatus"] == "Rejected"
+    assert "ApprovalDescription" not in change.request
+
+
+def test_a_mirrored_approval_of_a_person_alone_does_not_carry_over_either() -> None:
+    before = want(ModelApprovalStatus="PendingManualApproval")
+    specification = {"Containers": [{"Image": IMAGE, "Environment": {"RUN": "other"}}]}
+    now = want(ModelApprovalStatus="PendingManualApproval", InferenceSpecification=specification)
+    mirror = shows(before, ModelApprovalStatus="Approved")
+    change = update(now, mirror, remembered(before), MIRRORED)
+    assert change.request["ModelApprovalStatus"] == "PendingManualApproval"
+    assert change.changed == ["InferenceSpecification"]
 
 
 def test_what_sagemaker_cannot_update_is_reported() -> None:
@@ -152,6 +204,17 @@ def test_a_mirrored_status_does_not_overwrite_a_persons_decision() -> None:
     before, now = want(ModelApprovalStatus="PendingManualApproval"), want()
     mirror = shows(before, ModelApprovalStatus="Rejected")
     change = update(now, mirror, remembered(before), MIRRORED)
+    assert (change.request, change.drift) == ({}, ["ModelApprovalStatus"])
+
+
+def test_a_spoke_that_rejects_and_approves_again_does_not_undo_a_persons_rejection() -> None:
+    before, rejected = want(), want(ModelApprovalStatus="Rejected")
+    mirror = shows(before, ModelApprovalStatus="Rejected")
+    last = written(before, mirror, Written(), [], "Approved")
+    change = update(rejected, mirror, last, MIRRORED)
+    assert (change.request, change.hub_approval) == ({}, "Approved")
+    last = written(rejected, mirror, last, [], change.hub_approval)
+    change = update(before, mirror, last, MIRRORED)
     assert (change.request, change.drift) == ({}, ["ModelApprovalStatus"])
 
 

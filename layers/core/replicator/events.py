@@ -211,6 +211,8 @@ class ReplicationDetail(Strict):
     """Members that a person changed in the hub, and that were left as they are."""
     not_updatable: list[str] | None = Field(None, alias="NotUpdatable")
     """Members that changed in the spoke and that SageMaker cannot update."""
+    changed: list[str] | None = Field(None, alias="ChangedFields")
+    """Fields of what runs that this run wrote to a mirror that was there, as UpdateModelPackage names them."""
     seconds: float | None = Field(None, alias="DurationSeconds")
     """From the claim of the run to its end."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from replicator import provenance
 from replicator.mirror import ADDITIONAL, APPROVAL, DESCRIPTION, METADATA
 from replicator.package import digest, rewrite
-from replicator.policy import REJECTED
+from replicator.policy import APPROVED, PENDING, REJECTED
 from replicator.provenance import Intended
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ _WHOLE = (
     DESCRIPTION,
 )
 
+# What runs when the mirror is deployed: model data, image, environment, and where they come from.
+_RUNS = frozenset({"InferenceSpecification", f"{ADDITIONAL}ToAdd", "SourceUri"})
+_REASON = "Replicator: what runs changed in the source"
+# ApprovalDescription: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+_DESCRIPTION_MAX = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -43,12 +49,14 @@ class Written:
     """The source's approval status when it was last applied."""
     members: Mapping[str, str] = field(default_factory=dict)
     """Member (or ``member{key}``) to the digests ``<as desired>:<as the hub showed it after>``."""
+    hub_approval: str | None = None
+    """The approval status that we last wrote to the mirror; another one there is a person's decision."""
 
 
 def intended(want: Desired, before: Intended, held: Collection[str] = ()) -> Intended:
     """Say what is about to be written; what is held back stays as it was intended before."""
     wanted = {u: digest(v) for u, v in _wanted(want).items() if u.partition("{")[0] not in held}
-    return Intended(want.source_approval, {**before.members, **wanted})
+    return Intended(want.source_approval, {**before.members, **wanted}, before.hub_approval)
 
 
 def last_written(meant: Intended) -> Written:
@@ -57,7 +65,7 @@ def last_written(meant: Intended) -> Written:
     Create writes all at once, apart from what only an update takes.
     """
     members = {u: f"{d}:{d}" for u, d in meant.members.items() if u not in (DESCRIPTION, "SourceUri")}
-    return Written(meant.source_approval, members)
+    return Written(meant.source_approval, members, meant.hub_approval)
 
 
 @dataclass(slots=True)
@@ -70,8 +78,15 @@ class Update:
     """What a person changed in the hub, and that stays."""
     held: list[str] = field(default_factory=list)
     """What was not touched, because what it points to was not copied."""
+    hub_approval: str | None = None
+    """The approval status that we last wrote, with this call."""
     not_updatable: list[str] = field(default_factory=list)
     """What changed in the source and SageMaker cannot update."""
+
+    @property
+    def changed(self) -> list[str]:
+        """Name the fields of what runs that this call writes, as UpdateModelPackage names them."""
+        return sorted(_RUNS & self.request.keys())
 
 
 def _units(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +113,9 @@ def shown(mirror: Description) -> dict[str, Any]:
     return _units(members)
 
 
-def written(want: Desired, mirror: Description, before: Written, kept: Collection[str]) -> Written:
+def written(
+    want: Desired, mirror: Description, before: Written, kept: Collection[str], approval: str | None = None
+) -> Written:
     """Say what is to be remembered after a write, from what was desired and what the hub shows now.
 
     Parameters
@@ -109,6 +126,8 @@ def written(want: Desired, mirror: Description, before: Written, kept: Collectio
         What was remembered so far.
     kept
         What was not written (drift, or held back): it is remembered as before.
+    approval
+        The approval status that we last wrote.
     """
     now = shown(mirror)
     members = {
@@ -120,7 +139,7 @@ def written(want: Desired, mirror: Description, before: Written, kept: Collectio
     gone = {unit for unit in before.members if unit not in members and now.get(unit) is not None}
     members |= {unit: f"{digest(None)}:{digest(now[unit])}" for unit in gone}
     members |= {unit: before.members[unit] for unit in kept if unit in before.members}
-    return Written(want.source_approval, members)
+    return Written(want.source_approval, members, approval)
 
 
 def _wanted(want: Desired) -> dict[str, Any]:
@@ -162,6 +181,8 @@ def update(
         result.request.setdefault(f"{METADATA}ToRemove", []).append(provenance.SOURCE_DELETED)
     _make_room(mirror, result)
     _approve(want, mirror, last, meant, policy, result)
+    noted = meant.hub_approval if mirror.get(APPROVAL) == meant.hub_approval else None
+    result.hub_approval = result.request.get(APPROVAL) or noted or last.hub_approval
     return result
 
 
@@ -186,11 +207,11 @@ def source_deleted(mirror: Description, at: str, rejection: str | None = None) -
     return result
 
 
-def written_rejection(mirror: Description, before: Written, rejection: str) -> Written:
+def written_rejection(mirror: Description, before: Written, rejection: str, approval: str | None) -> Written:
     """Say what is to be remembered of a mirror that was rejected although nobody could read its source any more."""
     ours = f"{digest(rejection)}:{digest(rejection)}"
     members = {DESCRIPTION: ours} if mirror.get(DESCRIPTION) == rejection else {}
-    return Written(REJECTED, {**before.members, **members})
+    return Written(REJECTED, {**before.members, **members}, approval)
 
 
 def drifted(source: Description, mirror: Description, last: Written, mirrored: bool) -> list[str]:
@@ -288,9 +309,37 @@ def _approve(
                 result.request[DESCRIPTION] = want.members[DESCRIPTION]
                 result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
         return
-    if policy.hub_approval_status != "Mirrored" or now == want.source_approval:
+    if policy.hub_approval_status != "Mirrored":
+        _bind(want, mirror, result)
         return
-    if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:
+    if now == want.source_approval:
+        return
+    ours = now in (last.hub_approval, meant.hub_approval) and want.source_approval != REJECTED
+    if ours or (result.changed and now == APPROVED):
         result.request[APPROVAL] = want.source_approval
     else:
         result.drift.append(APPROVAL)
+
+
+def _bind(want: Desired, mirror: Description, result: Update) -> None:
+    """Keep an approval of the hub to what was approved: other things to run go to a person again.
+
+    The call that writes what runs always carries the status, so it also wins over an approval that came
+    after the mirror was read. The source's words do not stand beside a status that a person gave in the hub,
+    nor take the place of our reason.
+    """
+    now = mirror.get(APPROVAL)
+    stands = str(mirror.get(DESCRIPTION) or "").startswith(_REASON)
+    if stands:
+        result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
+    follows = now == PENDING or (now == REJECTED and want.source_approval == REJECTED)
+    if stands or not follows:
+        result.request.pop(DESCRIPTION, None)
+    if not result.changed:
+        return
+    result.request[APPROVAL] = REJECTED if now == REJECTED else PENDING
+    if now == APPROVED or stands:
+        source = mirror.get(METADATA, {}).get(provenance.SOURCE_ARN, "of this mirror")
+        reason = f"{_REASON} {source}: {', '.join(result.changed)}. Review it again."
+        result.request[DESCRIPTION] = reason[:_DESCRIPTION_MAX]
+        result.drift = [unit for unit in result.drift if unit != DESCRIPTION]

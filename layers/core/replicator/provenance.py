@@ -33,6 +33,8 @@ class Intended:
     source_approval: str | None = None
     members: Mapping[str, str] = field(default_factory=dict)
     """Member (or ``member{key}``) to the digest of what was desired."""
+    hub_approval: str | None = None
+    """The approval status that was about to be written to the mirror, or was written before."""
 
 
 def entries(
@@ -116,7 +118,11 @@ def document(
         },
         "copies": list(copies.values()),
         "notCopied": dict(dropped),
-        "intended": {"sourceApproval": intended.source_approval, "members": dict(intended.members)},
+        "intended": {
+            "sourceApproval": intended.source_approval,
+            "members": dict(intended.members),
+            "hubApproval": intended.hub_approval,
+        },
     }
 
 
@@ -129,7 +135,7 @@ def copies(before: Mapping[str, Any], results: Sequence[CopyResult]) -> dict[str
 def read_intended(document: Mapping[str, Any]) -> Intended:
     """Read what a document says was about to be written."""
     found = document.get("intended") or {}
-    return Intended(found.get("sourceApproval"), found.get("members") or {})
+    return Intended(found.get("sourceApproval"), found.get("members") or {}, found.get("hubApproval"))
 
 
 def _text(value: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,8 @@ class Registering:
             return RegisterAnswer(again=not self._finished(request), status="NoMirror")
         meant, last = read_intended(document), entry.written
         if hub_arn is None:
-            status, change = "Mirrored", Update()
+            first = self.policy.first_approval_status(want.source_approval)
+            status, change = "Mirrored", Update(hub_approval=first)
             hub_arn = self._create(version, source, want, held, entry, request)
             mirror = self._describe(hub_arn)
         else:
@@ -105,11 +106,11 @@ class Registering:
                 last = last_written(meant)
                 self._applied(request, version, hub_arn, "", locations, pins, last, created(source))
             change = update(want, mirror, last, self.policy, held, meant)
-            self._note(key, version, source, hub_arn, want, held, document, request)
+            self._note(key, version, source, hub_arn, want, held, document, request, change.hub_approval)
             if change.request:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
-        after = written(want, mirror, last, [*change.drift, *change.held])
+        after = written(want, mirror, last, [*change.drift, *change.held], change.hub_approval)
         self._refuse_other_images(version.arn, hub_arn, mirror)
         self._applied(
             request,
@@ -165,9 +166,10 @@ class Registering:
         """
         if isinstance(hub_arn := document.get("hubModelPackageArn"), str):
             mirror = self.hub.describe(hub_arn)
-            # The entry is missing where the source's own left no room for it.
-            named = (mirror or {}).get(METADATA, {}).get(provenance.SOURCE_ARN, str(version.arn))
-            if mirror and version_key(named) == version.arn.key:
+            # The document proves nothing: the package itself has to name this source, in the group of it.
+            named = (mirror or {}).get(METADATA, {}).get(provenance.SOURCE_ARN)
+            ours = isinstance(named, str) and version_key(named) == version.arn.key
+            if mirror and ours and mirror.get("ModelPackageGroupName") == self._group(version):
                 return hub_arn
         if entry.creating_since is None:
             return None
@@ -196,9 +198,10 @@ class Registering:
         calls = creation(version.arn, want, group, self.policy, entries)
         self.groups.ensure(group, version)
         self.ledger.creating(request.source_arn, request.attempt, version.group, now)
-        self._note(key, version, source, None, want, held, {}, request)
+        first = calls.create[APPROVAL]
+        self._note(key, version, source, None, want, held, {}, request, first)
         hub_arn = self.hub.create(calls.create)
-        self._note(key, version, source, hub_arn, want, held, {}, request)
+        self._note(key, version, source, hub_arn, want, held, {}, request, first)
         if calls.then_update:
             self.hub.update(hub_arn, calls.then_update)
         return hub_arn
@@ -213,9 +216,10 @@ class Registering:
         held: set[str],
         before: Mapping[str, Any],
         request: RegisterRequest,
+        approval: str | None,
     ) -> None:
         """Write the provenance, ahead of the mirror, so that a run that dies leaves what it meant to write."""
-        meant = intended(want, read_intended(before), held)
+        meant = replace(intended(want, read_intended(before), held), hub_approval=approval)
         copies = provenance.copies(before, request.results)
         document = provenance.document(version, source, hub_arn, copies, want.dropped, meant, self.now())
         self.documents.put(key, document)
@@ -271,6 +275,7 @@ class Registering:
             bytes=sum(r.bytes for r in request.results),
             drift=change.drift or None,
             not_updatable=[*change.not_updatable, *change.held] or None,
+            changed=change.changed or None,
             seconds=round((now - claimed).total_seconds(), 3),
         )
         self.bus.publish(detail, now)
