@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from local.sagemaker import ArnSpelling
-from replicator.mirror import DESCRIPTION, desired
-from replicator.mirror_update import shown
+from replicator.fields import RUNS
+from replicator.mirror import DESCRIPTION, LIFECYCLE, OWN_WORDS, desired
+from replicator.mirror_update import DECISIONS, shown
 from replicator.provenance import PREFIX
 from replicator.steps import Action, PlanAnswer
 from tests.integration.registry_world import KEY, CrashError, Runner, World, the_policy
@@ -100,6 +101,10 @@ class Mirroring(RuleBasedStateMachine):
         """What the source asked for when it was last read."""
         self.applied: str | None = None
         """The source's approval status when it was last applied."""
+        self.ours: dict[str, Any] = {}
+        """What the mirror showed of a person's decisions when we last wrote them."""
+        self.meant: dict[str, Any] = {}
+        """What a run that died may have written of them."""
         self.quiet = False
         self.first: datetime | None = None
 
@@ -157,6 +162,8 @@ class Mirroring(RuleBasedStateMachine):
         for unit in {*before, *after}:
             if before.get(unit) != after.get(unit):
                 agrees = after.get(unit) == self.wanted.get(unit)
+                if unit in {*DECISIONS, APPROVAL}:
+                    agrees = after.get(unit) in (self.ours.get(unit), self.meant.get(unit))
                 (self.edited.discard if agrees else self.edited.add)(unit)
 
     def _update(self, client: Any, arn: str, change: dict[str, Any]) -> None:

@@ -212,7 +212,8 @@ class ReplicationDetail(Strict):
     not_updatable: list[str] | None = Field(None, alias="NotUpdatable")
     """Members that changed in the spoke and that SageMaker cannot update."""
     changed: list[str] | None = Field(None, alias="ChangedFields")
-    """Fields of what runs that this run wrote to a mirror that was there, as UpdateModelPackage names them."""
+    """What runs (`replicator.fields.RUNS`) and was written to a mirror that was there; an additional
+    specification as ``AdditionalInferenceSpecifications{its name}``."""
     seconds: float | None = Field(None, alias="DurationSeconds")
     """From the claim of the run to its end."""
 

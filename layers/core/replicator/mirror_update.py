@@ -7,11 +7,22 @@ rejection in the spoke always goes through.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from replicator import provenance
-from replicator.mirror import ADDITIONAL, APPROVAL, DESCRIPTION, METADATA
+from replicator.fields import RUNS
+from replicator.mirror import (
+    ADDITIONAL,
+    APPROVAL,
+    DESCRIPTION,
+    LIFECYCLE,
+    METADATA,
+    OWN_WORDS,
+    says_approved,
+    unapproved,
+)
 from replicator.package import digest, rewrite
 from replicator.policy import APPROVED, PENDING, REJECTED
 from replicator.provenance import Intended
@@ -34,11 +45,12 @@ _WHOLE = (
     DESCRIPTION,
 )
 
-# What runs when the mirror is deployed: model data, image, environment, and where they come from.
-_RUNS = frozenset({"InferenceSpecification", f"{ADDITIONAL}ToAdd", "SourceUri"})
-_REASON = "Replicator: what runs changed in the source"
+_REASON = f"{OWN_WORDS}what runs changed in the source"
 # ApprovalDescription: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
 _DESCRIPTION_MAX = 1024
+
+DECISIONS = frozenset({DESCRIPTION, LIFECYCLE})
+"""Beside the status, what a person says of a version in the hub. It stays theirs when the source says the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +90,19 @@ class Update:
     """What a person changed in the hub, and that stays."""
     held: list[str] = field(default_factory=list)
     """What was not touched, because what it points to was not copied."""
-    hub_approval: str | None = None
-    """The approval status that we last wrote, with this call."""
     not_updatable: list[str] = field(default_factory=list)
     """What changed in the source and SageMaker cannot update."""
+    kept: list[str] = field(default_factory=list)
+    """What a person decided in the hub, and the source says too by now."""
+    changed: list[str] = field(default_factory=list)
+    """What of `RUNS` this call writes, or an earlier one wrote that could not be noted."""
+    hub_approval: str | None = None
+    """The approval status to remember as the last one of ours."""
 
     @property
-    def changed(self) -> list[str]:
-        """Name the fields of what runs that this call writes, as UpdateModelPackage names them."""
-        return sorted(_RUNS & self.request.keys())
+    def untouched(self) -> list[str]:
+        """Name what is remembered as before."""
+        return [*self.drift, *self.held, *self.kept]
 
 
 def _units(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +141,7 @@ def written(
     before
         What was remembered so far.
     kept
-        What was not written (drift, or held back): it is remembered as before.
+        What was not written (see `Update.untouched`): it is remembered as before.
     approval
         The approval status that we last wrote.
     """
@@ -139,6 +155,9 @@ def written(
     gone = {unit for unit in before.members if unit not in members and now.get(unit) is not None}
     members |= {unit: f"{digest(None)}:{digest(now[unit])}" for unit in gone}
     members |= {unit: before.members[unit] for unit in kept if unit in before.members}
+    if _asks_again(mirror):
+        asked = (members.get(DESCRIPTION) or digest(None)).partition(":")[0]
+        members[DESCRIPTION] = f"{asked}:{digest(now[DESCRIPTION])}"
     return Written(want.source_approval, members, approval)
 
 
@@ -181,8 +200,6 @@ def update(
         result.request.setdefault(f"{METADATA}ToRemove", []).append(provenance.SOURCE_DELETED)
     _make_room(mirror, result)
     _approve(want, mirror, last, meant, policy, result)
-    noted = meant.hub_approval if mirror.get(APPROVAL) == meant.hub_approval else None
-    result.hub_approval = result.request.get(APPROVAL) or noted or last.hub_approval
     return result
 
 
@@ -249,11 +266,22 @@ def _compare(
         Digests of what the hub shows when nobody but us wrote it.
     """
     if wanted == hub:
+        if unit in DECISIONS and hub is not None and digest(hub) not in ours:
+            result.kept.append(unit)
+        elif unit.partition("{")[0] in RUNS and _unnoted(unit, wanted, last):
+            result.changed.append(unit)
         return
     if digest(hub) not in ours:
         result.drift.append(unit)
     elif digest(wanted) != (last or digest(None)).partition(":")[0] or digest(hub) != _showed(last):
         _write(unit, wanted, hub, result)
+
+
+def _unnoted(unit: str, wanted: Any, last: str | None) -> bool:
+    """Whether what the hub shows was written by a run that could not note it."""
+    if last is None:
+        return unit.startswith(ADDITIONAL)
+    return digest(wanted) != last.partition(":")[0]
 
 
 def _write(unit: str, wanted: Any, hub: Any, result: Update) -> None:
@@ -271,6 +299,9 @@ def _write(unit: str, wanted: Any, hub: Any, result: Update) -> None:
         result.request[name] = wanted
     else:
         result.not_updatable.append(unit)
+        return
+    if name in RUNS:
+        result.changed.append(unit)
 
 
 def _make_room(mirror: Description, result: Update) -> None:
@@ -300,46 +331,96 @@ def _make_room(mirror: Description, result: Update) -> None:
 def _approve(
     want: Desired, mirror: Description, last: Written, meant: Intended, policy: Policy, result: Update
 ) -> None:
-    now = mirror.get(APPROVAL)
-    if want.source_approval == REJECTED and last.source_approval != REJECTED:
-        if now != REJECTED:
-            result.request[APPROVAL] = REJECTED
-            # The reason of the rejection goes with it, whatever stands in the hub.
-            if DESCRIPTION in want.members:
-                result.request[DESCRIPTION] = want.members[DESCRIPTION]
-                result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
-        return
-    if policy.hub_approval_status != "Mirrored":
-        _bind(want, mirror, result)
-        return
-    if now == want.source_approval:
-        return
-    ours = now in (last.hub_approval, meant.hub_approval) and want.source_approval != REJECTED
-    if ours or (result.changed and now == APPROVED):
-        result.request[APPROVAL] = want.source_approval
+    """Decide status and description: a person's decision stays, and an approval holds for what was approved."""
+    now, mirrored = mirror.get(APPROVAL), policy.hub_approval_status == "Mirrored"
+    # Items of earlier releases do not say what was written.
+    ours = last.hub_approval or policy.first_approval_status(last.source_approval or PENDING)
+    persons = now not in (ours, meant.hub_approval)
+    if want.source_approval == REJECTED and last.source_approval != REJECTED and now != REJECTED:
+        result.request[APPROVAL] = REJECTED
+        # The reason of the rejection goes with it, whatever stands in the hub.
+        if DESCRIPTION in want.members:
+            _describe(want.members[DESCRIPTION], result)
     else:
-        result.drift.append(APPROVAL)
+        binds = any(name.removesuffix("ToAdd") in RUNS for name in result.request)
+        status = _status(want.source_approval, now, binds=binds, mirrored=mirrored, persons=persons)
+        if status is not None:
+            result.request[APPROVAL] = status
+        if mirrored and (status or now) != want.source_approval:
+            result.drift.append(APPROVAL)
+        _hold_words(mirror, persons and status in (None, now), result)
+        if binds and status == PENDING and (persons or not mirrored):
+            _ask_again(mirror, result)
+    status = result.request.get(APPROVAL)
+    # What a person decided stays theirs: with a mirrored status, a rejection of the source that is taken back would
+    # else undo it.
+    if status is not None and not (persons and (status == now or (mirrored and status == REJECTED))):
+        result.hub_approval = status
+    else:
+        result.hub_approval = ours if persons else now
 
 
-def _bind(want: Desired, mirror: Description, result: Update) -> None:
-    """Keep an approval of the hub to what was approved: other things to run go to a person again.
+def _status(source: str, now: str | None, *, binds: bool, mirrored: bool, persons: bool) -> str | None:
+    """Say which status an update writes; None for none.
 
-    The call that writes what runs always carries the status, so it also wins over an approval that came
-    after the mirror was read. The source's words do not stand beside a status that a person gave in the hub,
-    nor take the place of our reason.
+    A call that writes what runs carries the status, so that it also wins over an approval that came after the mirror
+    was read. A rejection in the hub stays.
+
+    Parameters
+    ----------
+    source, now
+        Status of the source, and the one that the mirror shows.
+    binds
+        Whether the call writes what runs.
+    mirrored
+        Whether the mirror follows the source's status.
+    persons
+        Whether a person in the hub gave the one that it shows.
+    """
+    if mirrored and not persons:
+        return source if now != source and source != REJECTED else None
+    if not binds:
+        return None
+    if now == REJECTED:
+        return REJECTED
+    return None if mirrored and now == source == APPROVED else PENDING
+
+
+def _describe(words: str, result: Update) -> None:
+    result.request[DESCRIPTION] = words
+    result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
+    result.held = [unit for unit in result.held if unit != DESCRIPTION]
+
+
+def _asks_again(mirror: Description) -> bool:
+    """Whether a mirror's description is our reason for asking a person again."""
+    return str(mirror.get(DESCRIPTION) or "").startswith(_REASON)
+
+
+def _hold_words(mirror: Description, persons: bool, result: Update) -> None:
+    """Keep the source's words from standing beside a person's status, and from taking the place of our reason."""
+    if _asks_again(mirror):
+        result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
+    elif not persons:
+        return
+    if result.request.pop(DESCRIPTION, None) is not None:
+        result.held.append(DESCRIPTION)
+
+
+def _ask_again(mirror: Description, result: Update) -> None:
+    """Say why a mirror is pending again, and that its stage is not approved either.
+
+    What changed since the last approval is named, not only what this call writes; a name that the source chose is not.
     """
     now = mirror.get(APPROVAL)
-    stands = str(mirror.get(DESCRIPTION) or "").startswith(_REASON)
-    if stands:
-        result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
-    follows = now == PENDING or (now == REJECTED and want.source_approval == REJECTED)
-    if stands or not follows:
-        result.request.pop(DESCRIPTION, None)
-    if not result.changed:
+    if now != APPROVED and not _asks_again(mirror):
         return
-    result.request[APPROVAL] = REJECTED if now == REJECTED else PENDING
-    if now == APPROVED or stands:
-        source = mirror.get(METADATA, {}).get(provenance.SOURCE_ARN, "of this mirror")
-        reason = f"{_REASON} {source}: {', '.join(result.changed)}. Review it again."
-        result.request[DESCRIPTION] = reason[:_DESCRIPTION_MAX]
-        result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
+    names = {unit.partition("{")[0] for unit in result.changed}
+    if now != APPROVED:
+        names |= RUNS & set(re.findall(r"\w+", mirror[DESCRIPTION]))
+    source = mirror.get(METADATA, {}).get(provenance.SOURCE_ARN, "of this mirror")
+    reason = f"{_REASON} {source}: {', '.join(sorted(names))}. Review it again."
+    _describe(reason[:_DESCRIPTION_MAX], result)
+    stage = result.request.get(LIFECYCLE) or mirror.get(LIFECYCLE) or {}
+    if says_approved(stage):
+        result.request[LIFECYCLE] = unapproved(stage)

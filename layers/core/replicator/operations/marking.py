@@ -63,7 +63,9 @@ class Marking:
                 # Whatever dies from here on, the next run compares again: no source has this fingerprint.
                 self._applied(entry, hub_arn, "", entry.written)
                 self.hub.update(hub_arn, change.request)
-                approval = change.request.get(APPROVAL) or approval
+                persons = self.policy.hub_approval_status == "Mirrored" and mirror.get(APPROVAL) != approval
+                # What a person decided stays theirs, should the source come back and be approved.
+                approval = approval if persons else change.request.get(APPROVAL, approval)
                 mirror = {**mirror, **change.request}
         after = (
             written_rejection(mirror or {}, entry.written, rejection, approval)

@@ -14,7 +14,7 @@ from replicator.identifiers import ModelPackageArn, SourceVersion, version_key
 from replicator.ledger import State, SupersededError
 from replicator.manifests import refuse_manifests_that_point_past
 from replicator.mirror import APPROVAL, DESCRIPTION, METADATA, creation, desired
-from replicator.mirror_update import Update, intended, last_written, update, written
+from replicator.mirror_update import DECISIONS, Update, intended, last_written, update, written
 from replicator.operations.finishing import finish
 from replicator.operations.marking import Marking
 from replicator.package import created, fingerprint, other_digests
@@ -106,12 +106,15 @@ class Registering:
                 last = last_written(meant)
                 self._applied(request, version, hub_arn, "", locations, pins, last, created(source))
             change = update(want, mirror, last, self.policy, held, meant)
-            self._note(key, version, source, hub_arn, want, held, document, request, change.hub_approval)
+            untouched = held | (DECISIONS & set(change.untouched))
+            self._note(key, version, source, hub_arn, want, untouched, document, request, change.hub_approval)
             if change.request:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
-        after = written(want, mirror, last, [*change.drift, *change.held], change.hub_approval)
+        after = written(want, mirror, last, change.untouched, change.hub_approval)
         self._refuse_other_images(version.arn, hub_arn, mirror)
+        # Before it is noted: a run that dies in between finds what changed by the note, and names it again.
+        self._publish(status, version.arn, source, mirror, change, entry, request)
         self._applied(
             request,
             version,
@@ -123,7 +126,6 @@ class Registering:
             created(source),
             entry.read_at,
         )
-        self._publish(status, version.arn, source, mirror, change, entry, request)
         over = self._finished(request)
         return RegisterAnswer(
             again=not over, status=status, hub_arn=hub_arn, lag_seconds=lag(entry, self.now())
