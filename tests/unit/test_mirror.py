@@ -1,10 +1,13 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from replicator.fields import PACKAGE, RUNS, Each, Image
+from replicator.identifiers import ModelPackageArn, SourceVersion
 from replicator.mirror import creation, desired
 from replicator.mirror_update import Written, update, written
-from replicator.provenance import SOURCE_ARN
+from replicator.provenance import HUB, IDENTITY, SOURCE_ARN, entries, identity, is_mirror
 from tests.unit.packages import ARN, IMAGE, MODEL, a_package, a_policy
 
 THERE = {IMAGE: "hub-image@sha256", MODEL: "s3://hub/model.tar.gz"}
@@ -41,6 +44,8 @@ def test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status()
     assert calls.create["CustomerMetadataProperties"] == {SOURCE_ARN: str(ARN)}
     assert len(calls.create["ClientToken"]) == 36
     assert calls.create["ClientToken"] == creation(ARN, base, "other", MIRRORED, {}).create["ClientToken"]
+    another = creation(ARN, base, "group", a_policy(namespace="another"), {})
+    assert calls.create["ClientToken"] != another.create["ClientToken"]
     # Create refuses both of these.
     assert calls.then_update == {"ApprovalDescription": "good", "SourceUri": "s3://x/y"}
 
@@ -261,3 +266,52 @@ def test_a_stage_that_says_no_such_thing_is_copied(status: str) -> None:
     found = want(ModelLifeCycle=stage)
     assert found.members["ModelLifeCycle"] == stage
     assert "ModelLifeCycle.StageStatus" not in found.dropped
+
+
+def test_the_entries_by_which_a_mirror_is_known_find_room() -> None:
+    base = want(CustomerMetadataProperties={f"k{n:02}": "1" for n in range(50)})
+    metadata = base.members["CustomerMetadataProperties"]
+    assert len(metadata) == 50 - len(IDENTITY)
+    assert {key for key in base.dropped if key.startswith("CustomerMetadataProperties")} == {
+        "CustomerMetadataProperties{k48}",
+        "CustomerMetadataProperties{k49}",
+    }
+    version = SourceVersion(ARN, "churn")
+    own = entries(version, "hub", [], "s3://b/k", datetime(2026, 1, 2, tzinfo=UTC), 50 - len(metadata))
+    assert own == identity(ARN, "hub")
+    # A later change takes no room from them, and what a person took away of them comes back.
+    mirror = shows(base, CustomerMetadataProperties={**metadata, **own})
+    more = want(CustomerMetadataProperties={f"l{n:02}": "1" for n in range(50)})
+    known = identity(ARN, "hub")
+    change = update(more, mirror, remembered(base, mirror), a_policy(), identity=known)
+    assert not set(IDENTITY) & set(change.request["CustomerMetadataPropertiesToRemove"])
+    del mirror["CustomerMetadataProperties"][HUB]
+    change = update(base, mirror, remembered(base, mirror), a_policy(), identity=known)
+    assert change.request == {"CustomerMetadataProperties": {HUB: "hub"}}
+
+
+def test_a_mirror_names_its_source_and_its_hub() -> None:
+    named = identity(ARN, "hub")
+    assert is_mirror({"CustomerMetadataProperties": named}, ARN, "hub")
+    assert not is_mirror({"CustomerMetadataProperties": named}, ARN, "another")
+    for key in IDENTITY:
+        less = {each: value for each, value in named.items() if each != key}
+        assert not is_mirror({"CustomerMetadataProperties": less}, ARN, "hub")
+    other = identity(ModelPackageArn.parse(str(ARN).replace("/3", "/2")), "hub")
+    assert not is_mirror({"CustomerMetadataProperties": other}, ARN, "hub")
+    assert not is_mirror({}, ARN, "hub")
+
+
+def test_a_description_in_the_replicators_name_is_not_carried_over() -> None:
+    base = want(ApprovalDescription="Replicator: what runs changed in the source: nothing.")
+    assert "ApprovalDescription" not in base.members
+    assert base.dropped["ApprovalDescription"] == "the replicator's own words"
+
+
+def test_what_runs_is_every_field_that_has_an_image() -> None:
+    def has_image(node: Any) -> bool:
+        if isinstance(node, dict):
+            return any(map(has_image, node.values()))
+        return has_image(node.node) if isinstance(node, Each) else isinstance(node, Image)
+
+    assert {name for name, node in PACKAGE.items() if has_image(node)} | {"SourceUri"} == RUNS

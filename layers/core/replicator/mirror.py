@@ -84,7 +84,11 @@ def desired(
     metadata = members.pop(METADATA, {})
     foreign = {key for key in metadata if key.startswith(provenance.PREFIX)}
     dropped |= {f"{METADATA}{{{key}}}": "the replicator's own prefix" for key in foreign}
-    if kept := {key: value for key, value in metadata.items() if key not in foreign}:
+    kept = {key: value for key, value in metadata.items() if key not in foreign}
+    for key in sorted(kept)[provenance.ENTRIES_MAX - len(provenance.IDENTITY) :]:
+        del kept[key]
+        dropped[f"{METADATA}{{{key}}}"] = "the entries by which the mirror is known take its place"
+    if kept:
         members[METADATA] = kept
     if source.get("SecurityConfig"):
         members["SecurityConfig"] = {"KmsKeyId": hub_key_arn}
@@ -112,13 +116,13 @@ def creation(
     Parameters
     ----------
     arn
-        Of the source; the client token is made from it.
+        Of the source; the client token is made from it and the hub's namespace.
     want
         What the mirror should show.
     group
         The hub's group.
     policy
-        Gives the approval status.
+        Gives the approval status and the namespace.
     entries
         Provenance, as far as it fits beside the source's own metadata.
     """
@@ -134,6 +138,7 @@ def creation(
         **members,
         "ModelPackageGroupName": group,
         APPROVAL: policy.first_approval_status(want.source_approval),
-        "ClientToken": str(uuid.uuid5(_TOKENS, arn.key)),
+        # Of this hub: another one in the account makes a mirror of its own.
+        "ClientToken": str(uuid.uuid5(_TOKENS, f"{policy.namespace}/{arn.key}")),
     }
     return Creation({name: value for name, value in request.items() if value not in ({}, [])}, later)

@@ -156,8 +156,7 @@ def written(
     members |= {unit: f"{digest(None)}:{digest(now[unit])}" for unit in gone}
     members |= {unit: before.members[unit] for unit in kept if unit in before.members}
     if _asks_again(mirror):
-        asked = (members.get(DESCRIPTION) or digest(None)).partition(":")[0]
-        members[DESCRIPTION] = f"{asked}:{digest(now[DESCRIPTION])}"
+        members[DESCRIPTION] = f"{_asked(members.get(DESCRIPTION))}:{digest(now[DESCRIPTION])}"
     return Written(want.source_approval, members, approval)
 
 
@@ -172,6 +171,7 @@ def update(
     policy: Policy,
     held: Collection[str] = (),
     meant: Intended | None = None,
+    identity: Mapping[str, str] | None = None,
 ) -> Update:
     """Say what has to be written to a mirror, what drifted, and what cannot be updated.
 
@@ -185,6 +185,8 @@ def update(
         Members of the package that are not touched, because what they point to was not copied.
     meant
         What the last write was about to write; it may have been written without being noted.
+    identity
+        The entries by which the mirror is known: what is missing of them is written.
     """
     result = Update()
     meant = meant or Intended()
@@ -198,6 +200,9 @@ def update(
     if provenance.SOURCE_DELETED in mirror.get(METADATA, {}):
         # It was out of sight for a while, and is here again.
         result.request.setdefault(f"{METADATA}ToRemove", []).append(provenance.SOURCE_DELETED)
+    there = mirror.get(METADATA, {})
+    if missing := {key: value for key, value in (identity or {}).items() if there.get(key) != value}:
+        result.request[METADATA] = {**missing, **result.request.get(METADATA, {})}
     _make_room(mirror, result)
     _approve(want, mirror, last, meant, policy, result)
     return result
@@ -255,6 +260,10 @@ def _showed(last: str | None) -> str:
     return last.partition(":")[2] if last else digest(None)
 
 
+def _asked(last: str | None) -> str:
+    return (last or digest(None)).partition(":")[0]
+
+
 def _compare(
     unit: str, wanted: Any, hub: Any, last: str | None, ours: Collection[str | None], result: Update
 ) -> None:
@@ -268,20 +277,13 @@ def _compare(
     if wanted == hub:
         if unit in DECISIONS and hub is not None and digest(hub) not in ours:
             result.kept.append(unit)
-        elif unit.partition("{")[0] in RUNS and _unnoted(unit, wanted, last):
-            result.changed.append(unit)
+        elif unit.partition("{")[0] in RUNS and digest(wanted) != _asked(last):
+            result.changed.append(unit)  # a run wrote it that could not note it
         return
     if digest(hub) not in ours:
         result.drift.append(unit)
-    elif digest(wanted) != (last or digest(None)).partition(":")[0] or digest(hub) != _showed(last):
+    elif digest(wanted) != _asked(last) or digest(hub) != _showed(last):
         _write(unit, wanted, hub, result)
-
-
-def _unnoted(unit: str, wanted: Any, last: str | None) -> bool:
-    """Whether what the hub shows was written by a run that could not note it."""
-    if last is None:
-        return unit.startswith(ADDITIONAL)
-    return digest(wanted) != last.partition(":")[0]
 
 
 def _write(unit: str, wanted: Any, hub: Any, result: Update) -> None:
@@ -315,13 +317,12 @@ def _make_room(mirror: Description, result: Update) -> None:
     over = len({*there, *added}) - provenance.ENTRIES_MAX
     if over <= 0:
         return
-    # By the source's ARN a mirror is found again, so that goes last.
-    own = sorted(
-        (key for key in there if key.startswith(provenance.PREFIX)), key=lambda k: k == provenance.SOURCE_ARN
-    )
+    # By its identity a mirror is found again, so that stays.
+    own = [key for key in there if key.startswith(provenance.PREFIX) and key not in provenance.IDENTITY]
     if own[:over]:
         result.request[f"{METADATA}ToRemove"] = [*removed, *own[:over]]
-    for key in [key for key in added if key not in there][: max(over - len(own), 0)]:
+    new = sorted((key for key in added if key not in there), key=lambda k: k in provenance.IDENTITY)
+    for key in new[: max(over - len(own), 0)]:
         del added[key]
         result.held.append(f"{METADATA}{{{key}}}")
     if METADATA in result.request and not added:

@@ -25,7 +25,9 @@ TRUST = {
     differing=[
         Differing("create-role/Role/MaxSessionDuration", "the product makes roles by CloudFormation only"),
         Differing("create-role/Role/RoleLastUsed", "the product makes roles by CloudFormation only"),
-        Differing("assume-role/PackedPolicySize", "moto answers one without a policy too; the product reads none"),
+        Differing(
+            "assume-role/PackedPolicySize", "moto answers one without a policy too; the product reads none"
+        ),
     ],
 )
 def test_a_role_is_assumed(replay: Replay, client: Callable[[str], Any], fresh: Callable[[str], str]) -> None:

@@ -83,7 +83,8 @@ class Marking:
             return None
         since = datetime.fromisoformat(entry.creating_since) - _SKEW
         source = SourceVersion.remembered(arn, entry.source_group)
-        return self.hub.find_mirror(self.policy.group_name(source.account, source.group), arn, since)
+        group = self.policy.group_name(source.account, source.group)
+        return self.hub.find_mirror(group, arn, since, self.policy.namespace)
 
     def _applied(self, entry: Entry, hub_arn: str, fingerprint: str, written: Written) -> None:
         self.ledger.applied(

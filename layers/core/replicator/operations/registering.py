@@ -10,7 +10,7 @@ from replicator import provenance
 from replicator.counting import lag
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ReplicationDetail
-from replicator.identifiers import ModelPackageArn, SourceVersion, version_key
+from replicator.identifiers import ModelPackageArn, SourceVersion
 from replicator.ledger import State, SupersededError
 from replicator.manifests import refuse_manifests_that_point_past
 from replicator.mirror import APPROVAL, DESCRIPTION, METADATA, creation, desired
@@ -105,7 +105,7 @@ class Registering:
                 # Noted before anything else is meant to be written, for what was meant tells what is ours.
                 last = last_written(meant)
                 self._applied(request, version, hub_arn, "", locations, pins, last, created(source))
-            change = update(want, mirror, last, self.policy, held, meant)
+            change = update(want, mirror, last, self.policy, held, meant, self._identity(version))
             untouched = held | (DECISIONS & set(change.untouched))
             self._note(key, version, source, hub_arn, want, untouched, document, request, change.hub_approval)
             if change.request:
@@ -163,20 +163,19 @@ class Registering:
     def _find(self, version: SourceVersion, entry: Entry, document: Mapping[str, Any]) -> str | None:
         """Look for a mirror that the ledger does not know.
 
-        By its provenance beside the artifacts; and in the registry itself when an earlier attempt may have
+        By its provenance in the bucket; and in the registry itself when an earlier attempt may have
         died between creating a mirror and noting it.
         """
         if isinstance(hub_arn := document.get("hubModelPackageArn"), str):
             mirror = self.hub.describe(hub_arn)
-            # The document proves nothing: the package itself has to name this source, in the group of it.
-            named = (mirror or {}).get(METADATA, {}).get(provenance.SOURCE_ARN)
-            ours = isinstance(named, str) and version_key(named) == version.arn.key
+            # The document proves nothing: the package itself has to name this source and this hub, in the group of it.
+            ours = provenance.is_mirror(mirror or {}, version.arn, self.policy.namespace)
             if mirror and ours and mirror.get("ModelPackageGroupName") == self._group(version):
                 return hub_arn
         if entry.creating_since is None:
             return None
         since = datetime.fromisoformat(entry.creating_since) - _SKEW
-        return self.hub.find_mirror(self._group(version), version.arn, since)
+        return self.hub.find_mirror(self._group(version), version.arn, since, self.policy.namespace)
 
     def _create(
         self,
@@ -196,7 +195,9 @@ class Registering:
         now = datetime.fromisoformat(entry.creating_since) if entry.creating_since else self.now()
         group, key = self._group(version), self._provenance_key(version)
         room = provenance.ENTRIES_MAX - len(want.members.get(METADATA, {}))
-        entries = provenance.entries(version, request.results, self.documents.location(key), now, room)
+        entries = provenance.entries(
+            version, self.policy.namespace, request.results, self.documents.location(key), now, room
+        )
         calls = creation(version.arn, want, group, self.policy, entries)
         self.groups.ensure(group, version)
         self.ledger.creating(request.source_arn, request.attempt, version.group, now)
@@ -281,6 +282,9 @@ class Registering:
             seconds=round((now - claimed).total_seconds(), 3),
         )
         self.bus.publish(detail, now)
+
+    def _identity(self, version: SourceVersion) -> dict[str, str]:
+        return provenance.identity(version.arn, self.policy.namespace)
 
     def _group(self, version: SourceVersion) -> str:
         return self.policy.group_name(version.account, version.group)
