@@ -30,6 +30,8 @@ POLICY = "tests/unit/test_policy.py"
 PARTITIONS = "tests/unit/test_partitions.py"
 REDACTION = "tests/unit/test_redaction.py"
 DIGESTS = "tests/integration/test_image_digests.py"
+SEQUENCES = "tests/integration/test_sequences.py"
+ADOPTING = "tests/integration/test_adopting.py"
 REFERRERS = "tests/integration/test_copy_image/test_referrers.py"
 
 
@@ -432,7 +434,7 @@ GUARDS = [
     Guard(
         "a repeated create answers with the first mirror",
         "mirror.py",
-        "uuid.uuid5(_TOKENS, arn.key)",
+        'uuid.uuid5(_TOKENS, f"{policy.namespace}/{arn.key}")',
         "uuid.uuid4()",
         (f"{MIRROR}::test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status",),
     ),
@@ -446,14 +448,105 @@ GUARDS = [
     Guard(
         "a person's approval in the hub stays",
         "mirror_update.py",
-        "if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:",
-        "if True:",
+        "    if mirrored and not persons:\n",
+        "    if mirrored:\n",
         (f"{MIRROR}::test_a_mirrored_status_does_not_overwrite_a_persons_decision",),
+    ),
+    Guard(
+        "an approval in the hub does not carry over to something else that runs",
+        "mirror_update.py",
+        "return None if mirrored and now == source == APPROVED else PENDING",
+        "return None",
+        (f"{MIRROR}::test_an_approval_does_not_carry_over_to_what_runs_now",),
+    ),
+    Guard(
+        "every field that has an image is what runs",
+        "fields.py",
+        'RUNS = frozenset({"InferenceSpecification", "AdditionalInferenceSpecifications", "SourceUri"})',
+        'RUNS = frozenset({"InferenceSpecification", "SourceUri"})',
+        (f"{MIRROR}::test_what_runs_is_every_field_that_has_an_image",),
+    ),
+    Guard(
+        "a person's rejection in the hub outlives a change of what runs",
+        "mirror_update.py",
+        "    if now == REJECTED:\n        return REJECTED\n",
+        "",
+        (f"{MIRROR}::test_a_rejection_in_the_hub_stays_when_what_runs_changes",),
+    ),
+    Guard(
+        "a rejection that is taken back does not undo a person's",
+        "mirror_update.py",
+        "    persons = now not in (ours, meant.hub_approval)\n",
+        "    persons = now not in (ours, meant.hub_approval, last.source_approval)\n",
+        (f"{MIRROR}::test_a_spoke_that_rejects_and_approves_again_does_not_undo_a_persons_rejection",),
+    ),
+    Guard(
+        "a rejection that went over a person's decision does not make it the source's",
+        "mirror_update.py",
+        "and not (persons and (status == now or (mirrored and status == REJECTED))):",
+        "and not (persons and status == now):",
+        (f"{SEQUENCES}::test_a_spoke_does_not_undo_a_persons_decision_by_rejecting_and_approving",),
+    ),
+    Guard(
+        "a stage that a person chose stays theirs although the source agrees",
+        "mirror_update.py",
+        "if unit in DECISIONS and hub is not None and digest(hub) not in ours:",
+        "if False:",
+        (f"{SEQUENCES}::test_a_stage_that_a_person_chose_stays_theirs_although_the_source_agrees",),
+    ),
+    Guard(
+        "the source's words do not stand beside a person's status",
+        "mirror_update.py",
+        "        _hold_words(mirror, persons and status in (None, now), result)\n",
+        "",
+        (f"{MIRROR}::test_other_metadata_leaves_an_approval_and_the_sources_words_do_not_stand_beside_it",),
+    ),
+    Guard(
+        "the source's words do not pass for the replicator's",
+        "mirror.py",
+        'if str(source.get(DESCRIPTION) or "").startswith(OWN_WORDS):',
+        "if False:",
+        (f"{MIRROR}::test_a_description_in_the_replicators_name_is_not_carried_over",),
+    ),
+    Guard(
+        "only what names the source and this hub is its mirror",
+        "provenance.py",
+        "return isinstance(named, str) and version_key(named) == arn.key and metadata.get(HUB) == hub",
+        "return named is None or version_key(named) == arn.key",
+        (f"{MIRROR}::test_a_mirror_names_its_source_and_its_hub",),
+    ),
+    Guard(
+        "the entries by which a mirror is known find room",
+        "mirror.py",
+        "for key in sorted(kept)[provenance.ENTRIES_MAX - len(provenance.IDENTITY) :]:",
+        "for key in ():",
+        (f"{MIRROR}::test_the_entries_by_which_a_mirror_is_known_find_room",),
+    ),
+    Guard(
+        "two hubs in one account do not share a client token",
+        "mirror.py",
+        'f"{policy.namespace}/{arn.key}"',
+        "arn.key",
+        (f"{MIRROR}::test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status",),
+    ),
+    Guard(
+        "a group of another hub in the account is not written to",
+        "operations/grouping.py",
+        "if hub != self.policy.namespace:",
+        "if False:",
+        (f"{ADOPTING}::test_a_group_of_another_hub_is_refused",),
+    ),
+    Guard(
+        "a planted document has no say in what is adopted",
+        "operations/registering.py",
+        'if mirror and ours and mirror.get("ModelPackageGroupName") == self._group(version):',
+        "if mirror:",
+        (f"{ADOPTING}::test_what_a_planted_document_names_is_not_adopted",),
     ),
     Guard(
         "a rejection reaches the hub whatever it shows",
         "mirror_update.py",
-        "if want.source_approval == REJECTED and last.source_approval != REJECTED:",
+        "if want.source_approval == REJECTED and last.source_approval != REJECTED and now != REJECTED:",
         "if False:",
         (f"{MIRROR}::test_a_rejection_goes_through_whatever_the_hub_shows_and_takes_its_reason_along",),
     ),
@@ -467,7 +560,7 @@ GUARDS = [
     Guard(
         "a mirror that nobody noted is looked for before one is made",
         "operations/registering.py",
-        "hub_arn = entry.hub_arn or self._find(arn, source, entry, document)",
+        "hub_arn = entry.hub_arn or self._find(version, entry, document)",
         "hub_arn = entry.hub_arn",
         (f"{UNNOTED}::test_a_mirror_that_was_made_and_not_noted_is_found",),
     ),
@@ -481,7 +574,7 @@ GUARDS = [
     Guard(
         "what is about to be written is noted before it is",
         "operations/registering.py",
-        "self._note(key, arn, source, hub_arn, want, held, document, request)",
+        "self._note(key, version, source, hub_arn, want, untouched, document, request, change.hub_approval)",
         "pass",
         (f"{UNNOTED}::test_what_was_written_and_not_noted_is_not_taken_for_a_persons_change",),
     ),
@@ -907,7 +1000,7 @@ GUARDS = [
     Guard(
         "a mirror that would run another image is rejected",
         "operations/registering.py",
-        "        self._refuse_other_images(arn, hub_arn, mirror)\n",
+        "        self._refuse_other_images(version.arn, hub_arn, mirror)\n",
         "",
         (f"{DIGESTS}::test_a_mirror_with_another_digest_is_rejected_and_says_why",),
     ),
@@ -992,7 +1085,7 @@ GUARDS = [
     Guard(
         "a stage does not say approved beside a pending mirror",
         "mirror.py",
-        "if not follows_approval and status is not None and status not in _NOT_APPROVED:",
+        "if not follows_approval and says_approved(members.get(LIFECYCLE, {})):",
         "if False:",
         (f"{MIRROR}::test_a_stage_says_approved_only_where_approvals_are_mirrored",),
     ),

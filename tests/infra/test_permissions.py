@@ -59,7 +59,7 @@ PATTERNS = {
     f"arn:aws:sagemaker:eu-west-1:{stacks.HUB}:model-package/*": "versions in them",
     "arn:aws:kms:eu-west-1:*:key/*": "keys of the one account that the session is tagged with, through S3",
     f"{BUCKET}/models/{TAG}/*": "the spoke's own prefix",
-    f"{BUCKET}/models/*/provenance.json": "one file beside each mirror's artifacts",
+    f"{BUCKET}/provenance/*": "one file for each mirror",
     f"{BUCKET}/models/*": "SageMaker looks at what it registers",
     f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*": "repositories of our own",
     f"arn:aws:states:eu-west-1:{stacks.HUB}:execution:registry-replicator-replicate:*": "runs, by their names",
@@ -167,7 +167,7 @@ def test_only_the_copy_role_touches_artifacts(hub: Stack) -> None:
     writes = [(each.where, each.resources) for each in stacks.granted(hub) if S3_WRITES & set(each.actions)]
     assert writes == [
         ("s3-copy", (f"{BUCKET}/models/{TAG}/*",)),
-        ("register", (f"{BUCKET}/models/*/provenance.json",)),
+        ("register", (f"{BUCKET}/provenance/*",)),
         ("sweep", (f"{BUCKET}/models/*",)),
     ]
     thrown_away = {action for each in of(hub, "s3")["sweep"] for action in each.actions}

@@ -67,8 +67,8 @@ class RecordingBus(Bus):
     last: ReplicationDetail | None = None
 
     def publish(self, detail: ReplicationDetail, now: datetime) -> None:
-        self.last = detail
         super().publish(detail, now)
+        self.last = detail
 
 
 class World:

@@ -84,6 +84,7 @@ def check_request(source: Any, want: Any, results: list[CopyResult], locations: 
     room = provenance.ENTRIES_MAX - len(want.members.get("CustomerMetadataProperties", {}))
     entries = provenance.entries(
         SourceVersion.described(ARN, source),
+        POLICY.namespace,
         results,
         "s3://hub-bucket/p.json",
         datetime(2026, 1, 2, tzinfo=UTC),

@@ -146,6 +146,14 @@ _QUALITY: Node = {"Statistics": _REPORT, "Constraints": _REPORT}
 
 _IDENTITY: Node = ReadOnly()
 
+RUNS = frozenset({"InferenceSpecification", "AdditionalInferenceSpecifications", "SourceUri"})
+"""What runs when a version is deployed: an approval in the hub holds for these, and for no others.
+
+They have the images, the model data, the environment and where they come from. Of the other fields that an update
+takes, metadata, card and description are about the model, and `ModelLifeCycle` is a decision of its own: a person's
+in the hub stays.
+"""
+
 PACKAGE: dict[str, Node] = {
     "ModelPackageName": Drop("a version in a group has no name of its own"),
     "ModelPackageGroupName": Decided("the group name template names the group in the hub"),

@@ -228,7 +228,9 @@ class Entry:
             source_group=_text(item, "source_group"),
             locations=locations,
             pins=pins,
-            written=Written(_text(item, "source_approval"), _map(item, "written")),
+            written=Written(
+                _text(item, "source_approval"), _map(item, "written"), _text(item, "hub_approval")
+            ),
             code=_text(item, "code"),
             reason=_text(item, "reason"),
             lettered=_number(item, "lettered"),

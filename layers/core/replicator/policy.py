@@ -107,8 +107,11 @@ class Policy:
         return f"models/{account}/{group}/{version}/"
 
     def provenance_key(self, account: str, group: str, version: int) -> str:
-        """Give the key of the JSON that says where a mirror comes from."""
-        return f"{self.artifact_prefix(account, group, version)}provenance.json"
+        """Give the key of the JSON that says where a mirror comes from.
+
+        It is outside the artifacts, so that what may write those has no say in it.
+        """
+        return f"provenance/{account}/{group}/{version}.json"
 
     def repository_name(self, account: str, registry: str, repository: str) -> str:
         """Name the hub's repository for a source repository.

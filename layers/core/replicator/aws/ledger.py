@@ -185,8 +185,8 @@ class Ledger(LedgerItems):
             source_arn,
             attempt,
             "SET hub_arn = :hub, fingerprint = :print, locations = :locations, pins = :pins, written = :written, "
-            "source_approval = :approval, source_created = :created, source_group = :group, applied_at = :now"
-            + _found(read_at),
+            "source_approval = :approval, hub_approval = :status, source_created = :created, source_group = :group, "
+            "applied_at = :now" + _found(read_at),
             {
                 **({":read": read_at} if read_at else {}),
                 ":hub": hub_arn,
@@ -195,6 +195,7 @@ class Ledger(LedgerItems):
                 ":pins": dict(pins),
                 ":written": dict(written.members),
                 ":approval": written.source_approval,
+                ":status": written.hub_approval,
                 ":created": created,
                 ":group": group,
                 ":now": instant(now),

@@ -13,7 +13,6 @@ from replicator.aws.failures import translated
 from replicator.aws.sessions import client_config
 from replicator.constraints import violations
 from replicator.errors import ErrorCode, PermanentError, RetryableError
-from replicator.identifiers import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -214,7 +213,7 @@ class Registry:
                 "deploy a newer release.",
             )
 
-    def find_mirror(self, group: str, source_arn: ModelPackageArn, since: datetime) -> str | None:
+    def find_mirror(self, group: str, source_arn: ModelPackageArn, since: datetime, hub: str) -> str | None:
         """Look for a mirror that an earlier attempt made and could not note any more.
 
         Parameters
@@ -225,6 +224,8 @@ class Registry:
             Which the mirror names in its provenance, in any spelling.
         since
             It cannot be older.
+        hub
+            The namespace that it names: another hub in the account may have a mirror of its own.
         """
         doing = f"looking for a mirror of {source_arn} in {group}"
         with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
@@ -238,10 +239,6 @@ class Registry:
                     return None
                 raise
         for arn in arns:
-            mirror = self.describe(arn) or {}
-            if (
-                version_key(mirror.get("CustomerMetadataProperties", {}).get(provenance.SOURCE_ARN, ""))
-                == source_arn.key
-            ):
+            if provenance.is_mirror(self.describe(arn) or {}, source_arn, hub):
                 return arn
         return None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SOURCE_TAG = "replicator:source"
 """Tag on a hub's group: ``<spoke account>/<group>`` of the one group that it mirrors."""
+HUB_TAG = "replicator:hub"
+"""Tag on a hub's group: the ``Namespace`` of the hub that made it. A group that a person made may have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Groups:
     def ensure(self, name: str, version: SourceVersion) -> None:
         """Make the hub's group for a spoke's group, or check that it is that group's.
 
-        Raises `PermanentError` (``GROUP_NAME_TAKEN``) when it mirrors another one or was made by somebody else.
+        Raises `PermanentError` (``GROUP_NAME_TAKEN``) when it mirrors another one or was made by somebody else,
+        another hub of the account included.
         """
         source = f"{version.account}/{version.group}"
         group = self.hub.group(name)
@@ -44,6 +47,14 @@ class Groups:
                 ErrorCode.GROUP_NAME_TAKEN,
                 f"the hub's group {name} is not the mirror of {source} (its tag {SOURCE_TAG} is "
                 f"{owner or 'missing'}). Choose a GroupNameTemplate that keeps them apart, or tag the group.",
+            )
+        hub = group.tags.get(HUB_TAG, self.policy.namespace) if group else self.policy.namespace
+        if hub != self.policy.namespace:
+            raise PermanentError(
+                ErrorCode.GROUP_NAME_TAKEN,
+                f"the group {name} belongs to another hub in this account: its tag {HUB_TAG} is {hub}, and this hub's "
+                f"Namespace is {self.policy.namespace}. Choose a GroupNameTemplate for one of them that keeps their "
+                "groups apart, then redrive.",
             )
         if self.consumers:
             self.hub.put_group_policy(
@@ -61,4 +72,5 @@ class Groups:
         if self.follow_description and source and source.description:
             description = source.description
         tags = followed_tags(source.tags, self.follow_tags) if source else {}
-        return self.hub.create_group(name, description, {**tags, SOURCE_TAG: f"{account}/{source_group}"})
+        own = {SOURCE_TAG: f"{account}/{source_group}", HUB_TAG: self.policy.namespace}
+        return self.hub.create_group(name, description, {**tags, **own})

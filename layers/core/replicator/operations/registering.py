@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ from replicator import provenance
 from replicator.counting import lag
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ReplicationDetail
-from replicator.identifiers import ModelPackageArn, SourceVersion, version_key
+from replicator.identifiers import ModelPackageArn, SourceVersion
 from replicator.ledger import State, SupersededError
 from replicator.manifests import refuse_manifests_that_point_past
 from replicator.mirror import APPROVAL, DESCRIPTION, METADATA, creation, desired
-from replicator.mirror_update import Update, intended, last_written, update, written
+from replicator.mirror_update import DECISIONS, Update, intended, last_written, update, written
 from replicator.operations.finishing import finish
 from replicator.operations.marking import Marking
 from replicator.package import created, fingerprint, other_digests
@@ -95,7 +95,8 @@ class Registering:
             return RegisterAnswer(again=not self._finished(request), status="NoMirror")
         meant, last = read_intended(document), entry.written
         if hub_arn is None:
-            status, change = "Mirrored", Update()
+            first = self.policy.first_approval_status(want.source_approval)
+            status, change = "Mirrored", Update(hub_approval=first)
             hub_arn = self._create(version, source, want, held, entry, request)
             mirror = self._describe(hub_arn)
         else:
@@ -104,13 +105,16 @@ class Registering:
                 # Noted before anything else is meant to be written, for what was meant tells what is ours.
                 last = last_written(meant)
                 self._applied(request, version, hub_arn, "", locations, pins, last, created(source))
-            change = update(want, mirror, last, self.policy, held, meant)
-            self._note(key, version, source, hub_arn, want, held, document, request)
+            change = update(want, mirror, last, self.policy, held, meant, self._identity(version))
+            untouched = held | (DECISIONS & set(change.untouched))
+            self._note(key, version, source, hub_arn, want, untouched, document, request, change.hub_approval)
             if change.request:
                 self.hub.update(hub_arn, change.request)
                 mirror = self._describe(hub_arn)
-        after = written(want, mirror, last, [*change.drift, *change.held])
+        after = written(want, mirror, last, change.untouched, change.hub_approval)
         self._refuse_other_images(version.arn, hub_arn, mirror)
+        # Before it is noted: a run that dies in between finds what changed by the note, and names it again.
+        self._publish(status, version.arn, source, mirror, change, entry, request)
         self._applied(
             request,
             version,
@@ -122,7 +126,6 @@ class Registering:
             created(source),
             entry.read_at,
         )
-        self._publish(status, version.arn, source, mirror, change, entry, request)
         over = self._finished(request)
         return RegisterAnswer(
             again=not over, status=status, hub_arn=hub_arn, lag_seconds=lag(entry, self.now())
@@ -160,19 +163,19 @@ class Registering:
     def _find(self, version: SourceVersion, entry: Entry, document: Mapping[str, Any]) -> str | None:
         """Look for a mirror that the ledger does not know.
 
-        By its provenance beside the artifacts; and in the registry itself when an earlier attempt may have
+        By its provenance in the bucket; and in the registry itself when an earlier attempt may have
         died between creating a mirror and noting it.
         """
         if isinstance(hub_arn := document.get("hubModelPackageArn"), str):
             mirror = self.hub.describe(hub_arn)
-            # The entry is missing where the source's own left no room for it.
-            named = (mirror or {}).get(METADATA, {}).get(provenance.SOURCE_ARN, str(version.arn))
-            if mirror and version_key(named) == version.arn.key:
+            # The document proves nothing: the package itself has to name this source and this hub, in the group of it.
+            ours = provenance.is_mirror(mirror or {}, version.arn, self.policy.namespace)
+            if mirror and ours and mirror.get("ModelPackageGroupName") == self._group(version):
                 return hub_arn
         if entry.creating_since is None:
             return None
         since = datetime.fromisoformat(entry.creating_since) - _SKEW
-        return self.hub.find_mirror(self._group(version), version.arn, since)
+        return self.hub.find_mirror(self._group(version), version.arn, since, self.policy.namespace)
 
     def _create(
         self,
@@ -192,13 +195,16 @@ class Registering:
         now = datetime.fromisoformat(entry.creating_since) if entry.creating_since else self.now()
         group, key = self._group(version), self._provenance_key(version)
         room = provenance.ENTRIES_MAX - len(want.members.get(METADATA, {}))
-        entries = provenance.entries(version, request.results, self.documents.location(key), now, room)
+        entries = provenance.entries(
+            version, self.policy.namespace, request.results, self.documents.location(key), now, room
+        )
         calls = creation(version.arn, want, group, self.policy, entries)
         self.groups.ensure(group, version)
         self.ledger.creating(request.source_arn, request.attempt, version.group, now)
-        self._note(key, version, source, None, want, held, {}, request)
+        first = calls.create[APPROVAL]
+        self._note(key, version, source, None, want, held, {}, request, first)
         hub_arn = self.hub.create(calls.create)
-        self._note(key, version, source, hub_arn, want, held, {}, request)
+        self._note(key, version, source, hub_arn, want, held, {}, request, first)
         if calls.then_update:
             self.hub.update(hub_arn, calls.then_update)
         return hub_arn
@@ -213,9 +219,10 @@ class Registering:
         held: set[str],
         before: Mapping[str, Any],
         request: RegisterRequest,
+        approval: str | None,
     ) -> None:
         """Write the provenance, ahead of the mirror, so that a run that dies leaves what it meant to write."""
-        meant = intended(want, read_intended(before), held)
+        meant = replace(intended(want, read_intended(before), held), hub_approval=approval)
         copies = provenance.copies(before, request.results)
         document = provenance.document(version, source, hub_arn, copies, want.dropped, meant, self.now())
         self.documents.put(key, document)
@@ -271,9 +278,13 @@ class Registering:
             bytes=sum(r.bytes for r in request.results),
             drift=change.drift or None,
             not_updatable=[*change.not_updatable, *change.held] or None,
+            changed=change.changed or None,
             seconds=round((now - claimed).total_seconds(), 3),
         )
         self.bus.publish(detail, now)
+
+    def _identity(self, version: SourceVersion) -> dict[str, str]:
+        return provenance.identity(version.arn, self.policy.namespace)
 
     def _group(self, version: SourceVersion) -> str:
         return self.policy.group_name(version.account, version.group)
