@@ -145,9 +145,8 @@ class Queue:
     def backlog(self) -> int:
         return self.waiting
 
-    def send(self, bodies: list[str]) -> dict[int, str]:
+    def send(self, bodies: list[str]) -> None:
         self.waiting += len(bodies)
-        return {}
 
 
 def feeder(queue: Queue, running: int, *, limit: int = 25, time: list[float] | None = None) -> Feeder:
