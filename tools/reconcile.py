@@ -125,8 +125,6 @@ def close(totals: dict[str, int], unreadable: list[str]) -> int:
         print(f"Not read: {', '.join(unreadable)}. Deploy spoke.yaml there; the lines above say why.")
     if totals["unreadable_versions"]:
         print(f"{totals['unreadable_versions']} versions could not be read; the lines above say why.")
-    if totals.get("refused"):
-        print(f"The intake queue refused {totals['refused']} versions for good; the lines above say why.")
     if totals["left_out"]:
         print(
             f"{totals['left_out']} were left out: their spoke has as many runs as it may have. Run this again later."

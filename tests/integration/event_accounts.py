@@ -30,16 +30,11 @@ class Account:
 
     def bus(self, *statements: dict[str, Any]) -> str:
         name = self.fresh("bus")
-        self.events.create_event_bus(Name=name)
+        arn = self.events.create_event_bus(Name=name)["EventBusArn"]
         if statements:
-            self.admit(name, *statements)
+            full = [{"Sid": f"s{i}", "Resource": arn, **s} for i, s in enumerate(statements)]
+            self.events.put_permission(EventBusName=name, Policy=policy(*full))
         return name
-
-    def admit(self, bus: str, *statements: dict[str, Any]) -> None:
-        full = [
-            {"Sid": f"s{i}", "Resource": bus_arn(self.number, bus), **s} for i, s in enumerate(statements)
-        ]
-        self.events.put_permission(EventBusName=bus, Policy=policy(*full))
 
     def queue(self, *, admits: str | None = "*") -> tuple[str, str]:
         url = self.sqs.create_queue(QueueName=self.fresh("queue"))["QueueUrl"]

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto.sqs.models import sqs_backends
 
 from replicator.aws.intake_queue import IntakeQueue
 from replicator.provenance import SOURCE_DELETED
@@ -298,22 +297,4 @@ def test_a_throttled_listing_is_waited_for_and_gone_on_with(hub: Hub, scientist:
         output = execute(hub, mode="backfill", **only(scientist))
     assert hub.aws.registry.failing == {}
     assert output["totals"]["missing"] == 1
-    assert hub.mirror(arn)
-
-
-def test_a_version_whose_message_sqs_refuses_is_reported_and_the_cursor_moves_on(
-    hub: Hub, scientist: DataScientist, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with unheard(scientist):
-        arn = register(scientist, ModelApprovalStatus="Approved")
-    queue = sqs_backends[HUB]["eu-west-1"].get_queue(f"{hub.namespace}-intake")
-    with monkeypatch.context() as patch:
-        patch.setattr(queue, "maximum_message_size", 10)
-        totals, (found,) = call(hub, **only(scientist))
-    assert (found["kind"], found["source_arn"], found["enqueued"]) == ("REFUSED", arn, False)
-    assert "InvalidParameterValue" in found["detail"]
-    assert "it is Approved and has no mirror" in found["detail"]
-    assert (totals["refused"], totals["enqueued"]) == (1, 0)
-    totals, found_again = call(hub, **only(scientist))
-    assert (kinds(found_again), totals["enqueued"]) == ([("MISSING", arn)], 1)
     assert hub.mirror(arn)

@@ -251,8 +251,6 @@ def test_what_intake_does_not_take_stays(letters: Letters, monkeypatch: pytest.M
     monkeypatch.setattr(letters.sqs, "send_message_batch", refuse_two)
     answer = letters.redrive()
     assert (answer.redriven, answer.kept) == (8, 4)
-    reasons = [each.refused for each in answer.letters if not each.redriven]
-    assert reasons == ["InternalError: "] * 4
     assert letters.counts(letters.dead) == (4, 0)
     assert letters.counts(letters.intake) == (8, 0)
 
