@@ -16,21 +16,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from moto.core.exceptions import JsonRESTError
-from moto.events.models import (
-    EventBus,
-    EventBusPolicyStatement,
-    EventPattern,
-    EventsBackend,
-    Rule,
-    events_backends,
-)
+from moto.events.models import EventBus, EventBusPolicyStatement, EventsBackend, Rule, events_backends
 from moto.events.responses import EventsHandler
 
-from local import evidence
 from local.accounts import account_of
-from local.event_patterns import matches
 from local.event_targets import Targets
-from local.evidence import Evidence
 from local.iam import Access, Policies, Principal, evaluate
 
 if TYPE_CHECKING:
@@ -42,8 +32,6 @@ MAX_BYTES = 1024 * 1024
 """Of all entries of a request. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
 
 Envelope = dict[str, Any]
-
-_original_put_targets = EventsBackend.put_targets
 
 _EVERYTHING = {
     "Version": "2012-10-17",
@@ -80,15 +68,6 @@ class EventBridge:
             for statement in policy["Statement"]:
                 bus._statements[statement["Sid"]] = EventBusPolicyStatement.from_dict(statement)
 
-        def put_targets(
-            backend: EventsBackend, name: str, event_bus_arn: str | None, targets: list[dict[str, Any]]
-        ) -> None:
-            for target in targets:
-                bridge.check_target(backend.account_id, target)
-            _original_put_targets(backend, name, event_bus_arn, targets)
-
-        self._aws.patch(EventsBackend, "put_targets", put_targets)
-        self._aws.patch(EventPattern, "matches_event", matches)
         self._aws.patch(EventsHandler, "put_events", put_events)
         self._aws.patch(EventsBackend, "put_events", backend_put_events)
         self._aws.patch(Rule, "send_to_targets", send_to_targets)
@@ -153,8 +132,7 @@ class EventBridge:
             return _refused("NotAuthorizedForSourceException", "Not authorized for the source.")
         target, target_region, bus = _address(entry.get("EventBusName"), account, region)
         event = _made(entry, detail, account, region)
-        if bus in events_backends[target][target_region].event_buses:  # else it is lost without a word
-            self.publish(target, target_region, bus, event, hops=int(target != account))
+        self.publish(target, target_region, bus, event, hops=int(target != account))
         return {"EventId": event["id"]}
 
     def accepts(
@@ -177,47 +155,16 @@ class EventBridge:
         context = {"events:source": event["source"], "events:detail-type": event["detail-type"]}
         if role:
             return self._aws.authority.authorize_role(role, "events:PutEvents", found.arn, context).allowed
-        return self._admits(
-            json.loads(found.policy), found.arn, sender, f"arn:aws:iam::{sender}:root", context
-        )
-
-    def _admits(
-        self, policy: dict[str, Any], bus_arn: str, sender: str, caller: str, context: dict[str, str]
-    ) -> bool:
+        root = f"arn:aws:iam::{sender}:root"
         access = Access(
             "events:PutEvents",
-            bus_arn,
-            account_of(bus_arn),
-            {**context, "aws:PrincipalAccount": sender, "aws:PrincipalArn": caller,
+            found.arn,
+            account,
+            {**context, "aws:PrincipalAccount": sender, "aws:PrincipalArn": root,
              "aws:PrincipalOrgID": self._aws.organization},
         )  # fmt: skip
-        policies = Policies(identity=(_EVERYTHING,), resource=policy)
-        return evaluate(Principal(account=sender, arn=caller), access, policies).allowed
-
-    def check_target(self, sender: str, target: dict[str, Any]) -> None:
-        """Refuse a bus of another account as target while its policy does not admit the sender.
-
-        There is no event yet, so what the policy says of events is not asked.
-
-        Raises
-        ------
-        JsonRESTError
-            ``AccessDeniedException``
-        """
-        arn = target["Arn"]
-        if ":event-bus/" not in arn or account_of(arn) == sender:
-            return
-        account, region, bus = _address(arn, sender, "")
-        found = events_backends[account][region].event_buses.get(bus)
-        policy = json.loads(found.policy) if found and found.policy else {}
-        admitting = {**policy, "Statement": _without_events(policy.get("Statement", []))}
-        caller = target.get("RoleArn") or f"arn:aws:iam::{sender}:root"
-        if not admitting["Statement"] or not self._admits(admitting, arn, sender, caller, {}):
-            raise JsonRESTError(
-                "AccessDeniedException",
-                f"{caller} is not authorized to perform: events:PutEvents on resource: {arn} because no "
-                "resource-based policy allows the events:PutEvents action",
-            )
+        policies = Policies(identity=(_EVERYTHING,), resource=json.loads(found.policy))
+        return evaluate(Principal(account=sender, arn=root), access, policies).allowed
 
     def publish(self, account: str, region: str, bus: str, event: Envelope, hops: int = 0) -> None:
         """Run every rule of a bus on an event that the bus has taken.
@@ -253,22 +200,6 @@ class EventBridge:
                     self._targets.deliver(found, target, event, 0)
                 fired.append(str(found.name))
         return fired
-
-
-def _without_events(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out the conditions on events of what allows, and what denies by such conditions."""
-    kept = []
-    for statement in statements:
-        conditions = statement.get("Condition", {})
-        asked = {
-            operator: {key: value for key, value in keys.items() if not key.lower().startswith("events:")}
-            for operator, keys in conditions.items()
-        }
-        if statement["Effect"] == "Allow" or asked == conditions:
-            asked = {operator: keys for operator, keys in asked.items() if keys}
-            rest = {name: value for name, value in statement.items() if name != "Condition"}
-            kept.append({**rest, "Condition": asked} if asked else rest)
-    return kept
 
 
 def entry_bytes(entry: dict[str, Any]) -> int:
@@ -323,26 +254,3 @@ def _address(bus: str | None, account: str, region: str) -> tuple[str, str, str]
 
 def _refused(code: str, message: str) -> dict[str, str]:
     return {"ErrorCode": code, "ErrorMessage": message}
-
-
-RULES = (
-    evidence.Rule(
-        "events-missing-bus",
-        "PutEvents to a bus that is not there answers 200 with an EventId, and the event is lost.",
-        Evidence.RECORDED,
-        "events/put-events.json",
-    ),
-    evidence.Rule(
-        "events-entry-refused",
-        "An entry without source, detail type or detail is InvalidArgument, and a detail that is no object is "
-        "MalformedDetail; the others are taken.",
-        Evidence.RECORDED,
-        "events/put-events.json",
-    ),
-    evidence.Rule(
-        "events-targets-need-admission",
-        "PutTargets refuses a bus of another account whose policy does not admit the caller yet.",
-        Evidence.REPORTED,
-        "ministryofjustice/modernisation-platform-environments#19002",
-    ),
-)

@@ -142,7 +142,7 @@ def _start(response: SQSResponse) -> ActionResult:
                            "is invalid. Reason: must be between 1 and 500.")  # fmt: skip
     tasks = _tasks.setdefault(source.queue_arn, [])
     if any(task.active for task in tasks):
-        raise SQSException("InvalidParameterValue", "There is already a task running. Only "
+        raise SQSException("AWS.SimpleQueueService.UnsupportedOperation", "There is already a task running. Only "
                            "one active task is allowed for a source queue arn at a given time.")  # fmt: skip
     with source._messages_lock:
         task = Task(source, destination, int(rate) if rate else None, list(messages.waiting(source)))

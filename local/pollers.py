@@ -144,7 +144,7 @@ def _record(message: Message, queue: Queue) -> dict[str, Any]:
     ):
         if value:
             attributes[name] = value
-    known = {
+    return {
         "messageId": message.id,
         "receiptHandle": message.receipt_handle,
         "body": message.body,
@@ -155,9 +155,6 @@ def _record(message: Message, queue: Queue) -> dict[str, Any]:
         "eventSourceARN": queue.queue_arn,
         "awsRegion": queue.region,
     }
-    if message.message_attributes:
-        known["md5OfMessageAttributes"] = message.attribute_md5
-    return known
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:
