@@ -12,38 +12,21 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda_simple.models import lambda_simple_backends
-from moto.sqs.exceptions import (
-    BatchEntryIdsNotDistinct,
-    BatchRequestTooLong,
-    InvalidBatchEntryId,
-    InvalidParameterValue,
-    MissingParameter,
-    SQSException,
-    TooManyEntriesInBatchRequest,
-)
+from moto.sqs.exceptions import InvalidParameterValue, SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
-from moto.sqs.responses import SQSResponse
 
 from local import messages, moves
-from local.evidence import Evidence, Rule
 from local.pollers import Poller
 
 if TYPE_CHECKING:
-    from moto.core.responses import ActionResult
-
     from local.server import LocalAws
 
 _original_send = SQSBackend.send_message
 _original_receive = SQSBackend.receive_message
 _original_change_visibility = SQSBackend.change_message_visibility
-_original_delete_batch = SQSResponse.delete_message_batch
-_original_visibility_batch = SQSResponse.change_message_visibility_batch
 _original_delete = Queue.delete_message
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _SENDABLE = re.compile(r"[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
-_ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_MOST_ENTRIES, _MOST_BYTES = 10, 1_048_576
-_RECORDED = "sqs/batches-and-limits.json"
 _STEP = 0.05  # seconds between two looks at an empty queue, and at the list of mappings
 
 
@@ -63,9 +46,6 @@ class Queues:
         nothing = property(lambda queue: {}, lambda queue, value: None)
         self._aws.patch(Queue, "lambda_event_source_mappings", nothing)
         self._aws.patch(SQSBackend, "send_message", _send)
-        self._aws.patch(SQSBackend, "send_message_batch", _send_batch)
-        self._aws.patch(SQSResponse, "delete_message_batch", _delete_batch)
-        self._aws.patch(SQSResponse, "change_message_visibility_batch", _visibility_batch)
         self._aws.patch(SQSBackend, "receive_message", _receive)
         self._aws.patch(SQSBackend, "change_message_visibility", _change_visibility)
         self._aws.patch(Queue, "delete_message", _delete)
@@ -151,84 +131,16 @@ def _send(
     message_attributes: dict[str, Any] | None = None,
     **others: Any,
 ) -> Message:
-    """Send, but refuse what SQS does not take and moto does, in the body or in an attribute; see `RULES`."""
-    if not message_body:
-        raise MissingParameter("MessageBody")
+    """Send, but no character that SQS does not take, in the body or in an attribute: moto takes them all.
+
+    For attributes it names another error than the documented one, as those report who have met it.
+    """
     if not _SENDABLE.fullmatch(message_body):
         raise SQSException("InvalidMessageContents", "Invalid characters found.")
     for name, attribute in (message_attributes or {}).items():
         if not _SENDABLE.fullmatch(attribute.get("StringValue") or ""):
             raise InvalidParameterValue(f"Invalid characters found in the message attribute '{name}'.")
-        if attribute.get("DataType", "").startswith("String") and not attribute.get("StringValue"):
-            raise InvalidParameterValue(
-                f"Message (user) attribute '{name}' must contain a non-empty value of type 'String'."
-            )
-    most = int(backend.get_queue(queue_name).maximum_message_size or _MOST_BYTES)
-    if _size(message_body, message_attributes) > most:
-        raise InvalidParameterValue(
-            f"One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."
-        )
     return _original_send(backend, queue_name, message_body, message_attributes, **others)
-
-
-def _size(body: str, attributes: dict[str, Any] | None) -> int:
-    """Count the bytes of a message: the body, and name, type and value of each attribute."""
-    size = len(body.encode())
-    for name, attribute in (attributes or {}).items():
-        value = attribute.get("StringValue") or attribute.get("BinaryValue") or ""
-        size += len(name.encode()) + len(attribute.get("DataType", "")) + len(str(value).encode())
-    return size
-
-
-def _send_batch(
-    backend: SQSBackend, queue_name: str, entries: dict[str, dict[str, Any]]
-) -> tuple[list[Message], list[dict[str, Any]]]:
-    """Send each entry by itself: one that is refused is told in ``Failed``, and the others are sent."""
-    backend.get_queue(queue_name)
-    given = list(entries.values())
-    _check_batch(given)
-    if repeated := next(
-        (e["Id"] for i, e in enumerate(given) if e["Id"] in [o["Id"] for o in given[:i]]), None
-    ):
-        raise BatchEntryIdsNotDistinct(repeated)
-    size = sum(_size(entry.get("MessageBody", ""), entry.get("MessageAttributes")) for entry in given)
-    if size > _MOST_BYTES:
-        raise BatchRequestTooLong(size)
-    sent, failed = [], []
-    for entry in given:
-        try:
-            message = backend.send_message(
-                queue_name,
-                entry["MessageBody"],
-                message_attributes=entry.get("MessageAttributes"),
-                delay_seconds=entry.get("DelaySeconds"),
-                group_id=entry.get("MessageGroupId"),
-                deduplication_id=entry.get("MessageDeduplicationId"),
-            )
-        except SQSException as error:
-            text = error.message.replace("parameters are invalid.", "parameters cannot be validated.")
-            failed.append({"Id": entry["Id"], "SenderFault": True, "Code": error.code, "Message": text})
-        else:
-            vars(message)["user_id"] = entry["Id"]
-            sent.append(message)
-    return sent, failed
-
-
-def _check_batch(entries: list[dict[str, Any]]) -> None:
-    if len(entries) > _MOST_ENTRIES:
-        raise TooManyEntriesInBatchRequest(len(entries))
-    if not all(_ENTRY_ID.fullmatch(entry["Id"]) for entry in entries):
-        raise InvalidBatchEntryId()
-
-
-def _delete_batch(response: SQSResponse) -> ActionResult:
-    _check_batch(response._get_param("Entries", []))
-    return _original_delete_batch(response)
-
-
-def _visibility_batch(response: SQSResponse) -> ActionResult:
-    _check_batch(response._get_param("Entries", []))
-    return _original_visibility_batch(response)
 
 
 def _receive(
@@ -287,50 +199,3 @@ def _change_visibility(
         _original_change_visibility(backend, queue_name, receipt_handle, visibility_timeout)
     else:
         messages.change_visibility(queue, receipt_handle, int(visibility_timeout))
-
-
-RULES = (
-    Rule(
-        "sqs-batch-entry-refused",
-        "SendMessageBatch with an entry that SQS refuses answers 200, names it in Failed with SenderFault, and sends "
-        "the others.",
-        Evidence.RECORDED,
-        _RECORDED,
-    ),
-    Rule(
-        "sqs-batch-ten-entries",
-        "A batch to send, to delete or to change visibility has ten entries at most.",
-        Evidence.RECORDED,
-        _RECORDED,
-    ),
-    Rule(
-        "sqs-batch-entry-id",
-        "The id of a batch entry has letters, digits, hyphens and underscores, 80 at most.",
-        Evidence.RECORDED,
-        _RECORDED,
-    ),
-    Rule(
-        "sqs-message-size",
-        "Body and attributes together are no longer than the queue's MaximumMessageSize.",
-        Evidence.RECORDED,
-        _RECORDED,
-    ),
-    Rule(
-        "sqs-empty-message",
-        "An empty body is MissingParameter, an empty attribute of type String InvalidParameterValue.",
-        Evidence.RECORDED,
-        _RECORDED,
-    ),
-    Rule(
-        "sqs-characters",
-        "A body with a character that XML forbids is InvalidMessageContents.",
-        Evidence.DOCUMENTED,
-        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html",
-    ),
-    Rule(
-        "sqs-characters-of-attributes",
-        "An attribute with a character that XML forbids is InvalidParameterValue.",
-        Evidence.INFERRED,
-        "the page of SendMessage names the characters for the body only",
-    ),
-)

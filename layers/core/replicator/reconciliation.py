@@ -59,8 +59,6 @@ class Kind(StrEnum):
     """Somebody deleted the mirror in the hub. It is reported, and not made again."""
     UNREADABLE = "UNREADABLE"
     """A spoke or a version that could not be looked at."""
-    REFUSED = "REFUSED"
-    """A version that a run has to look at, but SQS refused the message about it for good."""
 
 
 SENT = frozenset({Kind.MISSING, Kind.NEWER, Kind.GONE, Kind.LAPSING})
@@ -118,8 +116,6 @@ class Totals(Strict):
     mirrors_deleted: int = 0
     unreadable_spokes: int = 0
     unreadable_versions: int = 0
-    refused: int = 0
-    """Versions that a run has to look at, and whose message the intake queue refused for good."""
     enqueued: int = 0
     left_out: int = 0
     """Versions that a run has to look at, and for which their spoke had no room."""
@@ -291,5 +287,4 @@ _TOTALS = {
     Kind.DRIFTED: "drifted",
     Kind.MIRROR_DELETED: "mirrors_deleted",
     Kind.UNREADABLE: "unreadable_versions",
-    Kind.REFUSED: "refused",
 }

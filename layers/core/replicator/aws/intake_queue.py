@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     import boto3
     from mypy_boto3_sqs.client import SQSClient
-    from mypy_boto3_sqs.type_defs import BatchResultErrorEntryTypeDef
 
 # SendMessageBatch: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
 _BATCH = 10
@@ -47,46 +46,27 @@ class IntakeQueue:
             )
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
-    def send(self, bodies: Sequence[str]) -> dict[int, str]:
-        """Send messages, in batches.
-
-        Returns
-        -------
-        Why SQS refused a message for good, by its place in ``bodies``; the others are sent.
-
-        Raises
-        ------
-        RetryableError
-            When the queue does not take all the others.
-        """
-        refused: dict[int, str] = {}
+    def send(self, bodies: Sequence[str]) -> None:
+        """Send messages, in batches. Raises `RetryableError` when the queue does not take them all."""
         for start in range(0, len(bodies), _BATCH):
-            batch = dict(enumerate(bodies[start : start + _BATCH], start))
-            refused |= self._send_batch(batch)
-        return refused
+            self._send_batch(bodies[start : start + _BATCH])
 
-    def _send_batch(self, bodies: dict[int, str]) -> dict[int, str]:
-        rest, refused, said = dict(bodies), dict[int, str](), ""
+    def _send_batch(self, bodies: Sequence[str]) -> None:
+        rest = dict(enumerate(bodies))
+        said = None
         for pause in (*_PAUSES, None):
             with in_hub(f"sending {len(rest)} messages to {self._url}"):
                 answer = self._client.send_message_batch(
                     QueueUrl=self._url,
                     Entries=[{"Id": str(i), "MessageBody": body} for i, body in rest.items()],
                 )
-            failed = {int(each["Id"]): each for each in answer.get("Failed", [])}
-            # The sender's own fault does not pass:
-            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_BatchResultErrorEntry.html
-            refused |= {i: _why(each) for i, each in failed.items() if each["SenderFault"]}
-            rest = {i: rest[i] for i in failed.keys() - refused.keys()}
-            if not rest:
-                return refused
-            said = _why(failed[min(rest)])
+            failed = answer.get("Failed", [])
+            if not failed:
+                return
+            rest = {int(each["Id"]): rest[int(each["Id"])] for each in failed}
+            said = f"{failed[0].get('Code')}: {failed[0].get('Message')}"
             if pause is not None:
                 self._sleep(pause)
         raise RetryableError(
             ErrorCode.SERVICE_UNAVAILABLE, f"{self._url} did not take {len(rest)} messages: {said}"
         )
-
-
-def _why(entry: BatchResultErrorEntryTypeDef) -> str:
-    return f"{entry['Code']}: {entry.get('Message', 'no message')}"

@@ -86,13 +86,10 @@ class Feeder:
                 raise PauseError(15, crowded=not backlog)
             self.budget.sleep(_LOOK_AGAIN)
 
-    def send(self, account: str, source_arns: Sequence[str]) -> dict[str, str]:
-        """Ask for a look at versions of a spoke, and say why SQS refused the message about a version for good."""
-        refused = self.queue.send(
-            [ModelPackageEvent.about(ModelPackageArn.parse(a)).to_message() for a in source_arns]
-        )
-        self._sent.append((self.budget.clock(), account, len(source_arns) - len(refused)))
-        return {source_arns[i]: why for i, why in refused.items()}
+    def send(self, account: str, source_arns: Sequence[str]) -> None:
+        """Ask for a look at versions of a spoke."""
+        self.queue.send([ModelPackageEvent.about(ModelPackageArn.parse(a)).to_message() for a in source_arns])
+        self._sent.append((self.budget.clock(), account, len(source_arns)))
 
     @property
     def on_its_way(self) -> bool:

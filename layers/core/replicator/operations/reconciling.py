@@ -267,8 +267,7 @@ class Reconciling:
             arns = [each.source_arn for each in chunk if each.sends]
             left_out = not job.request.dry_run and job.is_crowded(chunk[0].account)
             if arns and not job.request.dry_run and not left_out:
-                refused = self.feeder.send(chunk[0].account, arns)
-                chunk = [_refused(each, refused.get(each.source_arn)) for each in chunk]
+                self.feeder.send(chunk[0].account, arns)
             job.note(chunk, left_out=left_out)
             job.move(**{mark: chunk[-1].mark})
             rest = rest[len(chunk) :]
@@ -305,20 +304,6 @@ def _unknown(looked: Looked, error: PermanentError | None) -> Looked:
         return looked
     finding = Finding(
         kind=Kind.UNREADABLE, account=looked.account, source_arn=looked.source_arn, detail=str(error)
-    )
-    return replace(looked, findings=(finding,))
-
-
-def _refused(looked: Looked, why: str | None) -> Looked:
-    """Report a version whose message SQS refuses for good, in place of what was found; sending again cannot help."""
-    if why is None:
-        return looked
-    found = "; ".join(finding.detail for finding in looked.findings)
-    finding = Finding(
-        kind=Kind.REFUSED,
-        account=looked.account,
-        source_arn=looked.source_arn,
-        detail=f"the intake queue refused the message about it: {why}. No run looks at it. Found: {found}",
     )
     return replace(looked, findings=(finding,))
 

@@ -93,8 +93,6 @@ class ListedLetter(Strict):
     age_seconds: int
     redriven: bool
     deleted: bool
-    refused: str | None = None
-    """Why SQS did not take it when it was sent back; it stays in the queue."""
     body: str | None
     """The beginning of a letter that names no model package; more of one that was deleted."""
 
@@ -143,8 +141,6 @@ class _Tally:
     held: dict[str, str] = field(default_factory=dict)
     """Receipt handles of the letters that are hidden, by message id."""
     seen: set[str] = field(default_factory=set)
-    refused: dict[str, str] = field(default_factory=dict)
-    """Why SQS did not take a message that was sent back, by message id."""
 
     def takes(self, letter: Letter) -> bool:
         """Hold a received letter, and tell whether it is the first time: SQS may give one twice."""
@@ -174,7 +170,6 @@ class _Tally:
             age_seconds=max(0, round((self.now - letter.sent).total_seconds())),
             redriven=redriven,
             deleted=deleted,
-            refused=self.refused.get(letter.message_id),
             body=letter.body[:size] if deleted or not letter.source_arn else None,
         )
         self.listed_bytes += len(json.dumps(listed.model_dump()))
@@ -275,10 +270,7 @@ class Redrive:
             # One that came after the beginning has failed again; to send it again would go on for ever.
             old = [letter for letter in chosen if letter.sent <= tally.began]
             batches = list(_sized(old[: request.limit - tally.redriven]))
-            chosen = []
-            for sent, refused in pool.map(self._send_back, batches):
-                chosen += sent
-                tally.refused |= refused
+            chosen = [letter for sent in pool.map(self._send_back, batches) for letter in sent]
         gone = {letter.message_id for letter in chosen}
         for letter in letters:
             tally.note(letter, gone=letter.message_id in gone, deleted=request.delete)
@@ -294,17 +286,15 @@ class Redrive:
         )
         return [Letter.read(message) for message in answer.get("Messages", [])]
 
-    def _send_back(self, batch: Sequence[tuple[Letter, str]]) -> tuple[list[Letter], dict[str, str]]:
-        """Send a batch to intake, delete what SQS took; give that, and why it did not take the others."""
+    def _send_back(self, batch: Sequence[tuple[Letter, str]]) -> list[Letter]:
+        """Send a batch of letters and bodies to intake, delete what SQS took of it, and give that."""
         answer = self.sqs.send_message_batch(
             QueueUrl=self.intake_queue_url,
             Entries=[{"Id": str(i), "MessageBody": body} for i, (_, body) in enumerate(batch)],
         )
         sent = [batch[int(entry["Id"])][0] for entry in answer.get("Successful", [])]
         self._delete(sent)
-        failed = answer.get("Failed", [])
-        why = {batch[int(e["Id"])][0].message_id: f"{e['Code']}: {e.get('Message', '')}" for e in failed}
-        return sent, why
+        return sent
 
     def _delete(self, letters: Sequence[Letter]) -> None:
         # One that cannot be deleted comes back and is sent twice, which harms nothing.
