@@ -106,7 +106,7 @@ def send_batch(
             said = {"Code": error.code, "Message": error.message.replace(_INVALID, _CANNOT)}
             failed.append({"Id": entry["Id"], "SenderFault": True, **said})
         else:
-            message.user_id = entry["Id"]  # type: ignore[attr-defined] # where moto's answer takes it from
+            message.user_id = entry["Id"]
             sent.append(message)
     return sent, failed
 
@@ -135,7 +135,7 @@ def _check(queue: Queue, body: str, attributes: dict[str, Any]) -> None:
             )
         if not _SENDABLE.fullmatch(attribute.get("StringValue") or ""):
             raise InvalidParameterValue(f"Invalid characters found in the message attribute '{name}'.")
-    most = int(queue.maximum_message_size)  # type: ignore[attr-defined] # moto sets it by its name
+    most = int(queue.maximum_message_size)
     if _size(body, attributes) > most:
         raise InvalidParameterValue(f"{_INVALID} Reason: Message must be shorter than {most} bytes.")
 
