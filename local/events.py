@@ -19,7 +19,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.events.models import EventBus, EventBusPolicyStatement, EventsBackend, Rule, events_backends
 from moto.events.responses import EventsHandler
 
-from local import event_patterns
+from local import event_errors, event_patterns
 from local.accounts import account_of
 from local.event_targets import Targets
 from local.iam import Access, Policies, Principal, evaluate
@@ -78,6 +78,7 @@ class EventBridge:
             for statement in policy["Statement"]:
                 bus._statements[statement["Sid"]] = EventBusPolicyStatement.from_dict(statement)
 
+        event_errors.install(self._aws)
         event_patterns.install(self._aws)
         self._aws.patch(EventsHandler, "put_events", put_events)
         self._aws.patch(EventsBackend, "put_events", backend_put_events)

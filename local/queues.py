@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda_simple.models import lambda_simple_backends
+from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
 from local import messages, moves, sending
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _original_receive = SQSBackend.receive_message
 _original_change_visibility = SQSBackend.change_message_visibility
 _original_delete_batch = SQSBackend.delete_message_batch
-_original_visibility_batch = SQSBackend.change_message_visibility_batch
 _original_delete = Queue.delete_message
 _STEP = 0.05  # seconds between two looks at an empty queue, and at the list of mappings
 
@@ -183,10 +183,23 @@ def _delete_batch(
 
 def _change_visibility_batch(
     backend: SQSBackend, queue_name: str, entries: list[dict[str, Any]]
-) -> tuple[list[str], list[dict[str, str]]]:
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Hide each message that can be hidden, and say why no other one can."""
     sending.check_batch([entry["Id"] for entry in entries])
-    answer: tuple[list[str], list[dict[str, str]]] = _original_visibility_batch(backend, queue_name, entries)
-    return answer
+    changed, failed = [], []
+    for entry in entries:
+        try:
+            backend.change_message_visibility(
+                queue_name=queue_name,
+                receipt_handle=entry["ReceiptHandle"],
+                visibility_timeout=int(entry["VisibilityTimeout"]),
+            )
+        except SQSException as error:
+            said = {"Code": error.code, "Message": error.message}
+            failed.append({"Id": entry["Id"], "SenderFault": True, **said})
+        else:
+            changed.append(entry["Id"])
+    return changed, failed
 
 
 def _change_visibility(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIMITS = "sqs/batches-and-limits.json"
+MOVES = "sqs/move-tasks.json"
 LARGEST = 1_048_576
 # botocore reads it from a header, and no program of ours asks for it.
 QUERY_CODE = Differing(
     "*/Error/QueryErrorCode", "the code of the former protocol of SQS, which nothing here reads"
+)
+STARTED = Differing("*/StartedTimestamp", "a number, which the recording replaced by a word")
+NOT_FOUND = Differing(
+    "*/ResponseMetadata/HTTPStatusCode", "404 comes with a code that nobody judges by its status"
 )
 
 
@@ -143,3 +151,94 @@ def test_a_queue_without_messages(replay: Replay, sqs: Any, queue: str) -> None:
     replay("empty_short_poll_resp_no_param", lambda: sqs.receive_message(QueueUrl=queue))
     replay("empty_short_poll_resp", lambda: sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=0))
     replay("empty_long_poll_resp", lambda: sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1))
+
+
+@dataclass
+class Pair:
+    """A queue and its dead-letter queue."""
+
+    sqs: Any
+    url: str
+    arn: str
+    dead_url: str
+    dead: str
+
+    def move(self, **destination: Any) -> Any:
+        return self.sqs.start_message_move_task(SourceArn=self.dead, **destination)
+
+    def stuck(self, count: int) -> None:
+        """Let SQS move messages to the dead-letter queue, by receiving them too often."""
+        for number in range(count):
+            self.sqs.send_message(QueueUrl=self.url, MessageBody=f"message-{number}")
+        for _ in range(2):
+            self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+
+    def ended(self) -> Any:
+        """Wait for the end of the task and give the list."""
+        while True:
+            found = self.sqs.list_message_move_tasks(SourceArn=self.dead)
+            if found["Results"][0]["Status"] != "RUNNING":
+                return found
+
+
+@pytest.fixture
+def pair(sqs: Any, fresh: Callable[[str], str]) -> Pair:
+    def arn(url: str) -> str:
+        names = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
+        return str(sqs.get_queue_attributes(**names)["Attributes"]["QueueArn"])
+
+    dead_url = sqs.create_queue(QueueName=fresh("dead"))["QueueUrl"]
+    redrive = json.dumps({"deadLetterTargetArn": arn(dead_url), "maxReceiveCount": 1})
+    url = sqs.create_queue(QueueName=fresh("queue"), Attributes={"RedrivePolicy": redrive})["QueueUrl"]
+    return Pair(sqs, url, arn(url), dead_url, arn(dead_url))
+
+
+@replays(MOVES, "test_basic_move_task_workflow", differing=[STARTED])
+def test_a_move_to_a_named_queue(replay: Replay, pair: Pair) -> None:
+    pair.stuck(2)
+    replay("start-message-move-task-response", lambda: pair.move(DestinationArn=pair.arn))
+    replay("list-message-move-task-response", pair.ended)
+
+
+@replays(MOVES, "test_move_task_workflow_with_default_destination", differing=[STARTED])
+def test_a_move_to_where_the_messages_came_from(replay: Replay, pair: Pair) -> None:
+    pair.stuck(2)
+    replay("start-message-move-task-response", pair.move)
+    replay("list-message-move-task-response", pair.ended)
+
+
+@replays(MOVES, "test_start_multiple_move_tasks", differing=[QUERY_CODE])
+def test_a_second_move_while_one_runs(replay: Replay, pair: Pair) -> None:
+    pair.stuck(5)
+    pair.move(DestinationArn=pair.arn, MaxNumberOfMessagesPerSecond=1)
+    replay("error", lambda: pair.move(DestinationArn=pair.arn))
+
+
+@replays(MOVES, "test_source_needs_redrive_policy", differing=[QUERY_CODE])
+def test_a_move_from_a_queue_that_is_nobodys_dead_letter_queue(replay: Replay, sqs: Any, pair: Pair) -> None:
+    replay("error", lambda: sqs.start_message_move_task(SourceArn=pair.arn))
+
+
+@replays(MOVES, "test_destination_needs_to_exist", differing=[NOT_FOUND])
+def test_a_move_to_a_queue_that_is_not_there(replay: Replay, pair: Pair) -> None:
+    replay("error", lambda: pair.move(DestinationArn=f"{pair.arn}-not-there"))
+
+
+def handle(source_arn: str) -> str:
+    content = {"taskId": str(uuid.uuid4()), "sourceArn": source_arn}
+    return base64.b64encode(json.dumps(content).encode()).decode()
+
+
+@replays(MOVES, "test_cancel_with_invalid_task_handle", differing=[QUERY_CODE])
+def test_a_handle_that_is_none(replay: Replay, sqs: Any) -> None:
+    replay("error", lambda: sqs.cancel_message_move_task(TaskHandle="foobar"))
+
+
+@replays(MOVES, "test_cancel_with_invalid_source_arn_in_task_handle", differing=[NOT_FOUND])
+def test_a_handle_of_a_queue_that_is_not_there(replay: Replay, sqs: Any, pair: Pair) -> None:
+    replay("error", lambda: sqs.cancel_message_move_task(TaskHandle=handle(f"{pair.dead}-not-there")))
+
+
+@replays(MOVES, "test_cancel_with_invalid_task_id_in_task_handle", differing=[NOT_FOUND])
+def test_a_handle_of_a_task_that_is_not_there(replay: Replay, sqs: Any, pair: Pair) -> None:
+    replay("error", lambda: sqs.cancel_message_move_task(TaskHandle=handle(pair.dead)))
