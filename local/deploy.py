@@ -109,17 +109,32 @@ def deploy(
         "Parameters": known,
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
     }
-    try:
-        cloudformation.describe_stacks(StackName=stack_name)
-    except ClientError:
-        cloudformation.create_stack(**request)
-    else:
-        cloudformation.update_stack(**request)
+    _apply(cloudformation, request)
     status = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     if status["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         raise DeployError(f"{stack_name} in {account}: {status['StackStatus']}")
     missing = resources.complete(aws, account, stack_name, translated)
     return _described(aws, account, stack_name, missing)
+
+
+def _apply(cloudformation: Any, request: dict[str, Any]) -> None:
+    """Create or update a stack. One that cannot be created is rolled back, as the real one is."""
+    name = request["StackName"]
+    is_there = _is_there(cloudformation, name)
+    try:
+        (cloudformation.update_stack if is_there else cloudformation.create_stack)(**request)
+    except ClientError as error:
+        if not is_there:
+            cloudformation.delete_stack(StackName=name)
+        raise DeployError(f"{name}: {error.response['Error']['Message']}") from error
+
+
+def _is_there(cloudformation: Any, name: str) -> bool:
+    try:
+        cloudformation.describe_stacks(StackName=name)
+    except ClientError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=4)

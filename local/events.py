@@ -1,6 +1,6 @@
 """EventBridge as documented: the envelope, the source that is reserved, bus policies, one hop between accounts.
 
-moto keeps buses, rules and archives and matches patterns; putting events and handing them to targets is
+moto keeps buses, rules and archives and compares values with patterns; putting events and handing them to targets is
 replaced. Delivery happens before ``PutEvents`` answers, in the order of the rules, so that tests need not
 wait for it; only Lambda targets are invoked asynchronously, as EventBridge does.
 
@@ -19,6 +19,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.events.models import EventBus, EventBusPolicyStatement, EventsBackend, Rule, events_backends
 from moto.events.responses import EventsHandler
 
+from local import event_errors, event_patterns
 from local.accounts import account_of
 from local.event_targets import Targets
 from local.iam import Access, Policies, Principal, evaluate
@@ -33,6 +34,7 @@ MAX_BYTES = 1024 * 1024
 
 Envelope = dict[str, Any]
 
+_original_put_targets = EventsBackend.put_targets
 _EVERYTHING = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
@@ -63,14 +65,25 @@ class EventBridge:
             # Archives' replays, and notifications of moto's own services, come this way.
             bridge.run_rule(rule, envelope_of(event))
 
+        def put_targets(
+            backend: EventsBackend, name: str, event_bus_arn: str | None, targets: list[dict[str, Any]]
+        ) -> None:
+            # The API and CloudFormation come this way.
+            for target in targets:
+                bridge.check_bus(backend.account_id, target["Arn"])
+            _original_put_targets(backend, name, event_bus_arn, targets)
+
         def add_policy(bus: EventBus, policy: dict[str, Any]) -> None:
             # moto would drop what another statement with the same principal allows
             for statement in policy["Statement"]:
                 bus._statements[statement["Sid"]] = EventBusPolicyStatement.from_dict(statement)
 
+        event_errors.install(self._aws)
+        event_patterns.install(self._aws)
         self._aws.patch(EventsHandler, "put_events", put_events)
         self._aws.patch(EventsBackend, "put_events", backend_put_events)
         self._aws.patch(Rule, "send_to_targets", send_to_targets)
+        self._aws.patch(EventsBackend, "put_targets", put_targets)
         self._aws.patch(EventBus, "add_policy", add_policy)
 
     def close(self) -> None:
@@ -100,7 +113,8 @@ class EventBridge:
     def put(self, account: str, region: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answer ``PutEvents``: one result per entry, in order.
 
-        Whether the caller may put an event on the bus, another account's included, IAM has decided before.
+        Whether the caller may put an event on the bus, another account's included, IAM has decided before. A bus
+        that is not there is no error: the event has an id and is lost.
         """
         if len(entries) > 10:
             raise JsonRESTError(
@@ -155,27 +169,46 @@ class EventBridge:
         context = {"events:source": event["source"], "events:detail-type": event["detail-type"]}
         if role:
             return self._aws.authority.authorize_role(role, "events:PutEvents", found.arn, context).allowed
+        return self._admits(found, account, sender, context)
+
+    def check_bus(self, sender: str, target_arn: str) -> None:
+        """Refuse a target that is a bus of another account whose policy does not admit the sender's account (yet).
+
+        What the policy asks about an event is not known then: conditions with ``ForAllValues`` hold.
+        """
+        _, _, service, region, account, resource = target_arn.split(":", 5)
+        if service != "events" or not resource.startswith("event-bus/") or account == sender:
+            return
+        found = events_backends[account][region].event_buses.get(resource.partition("/")[2])
+        if found is None or not found.policy or not self._admits(found, account, sender, {}):
+            raise JsonRESTError(
+                "AccessDeniedException",
+                f"Account {sender} is not authorized to perform: events:PutEvents on resource: {target_arn} because "
+                "no resource-based policy allows the events:PutEvents action",
+            )
+
+    def _admits(self, bus: EventBus, account: str, sender: str, context: dict[str, str]) -> bool:
         root = f"arn:aws:iam::{sender}:root"
         access = Access(
             "events:PutEvents",
-            found.arn,
+            bus.arn,
             account,
             {**context, "aws:PrincipalAccount": sender, "aws:PrincipalArn": root,
              "aws:PrincipalOrgID": self._aws.organization},
         )  # fmt: skip
-        policies = Policies(identity=(_EVERYTHING,), resource=json.loads(found.policy))
+        policies = Policies(identity=(_EVERYTHING,), resource=json.loads(bus.policy))
         return evaluate(Principal(account=sender, arn=root), access, policies).allowed
 
     def publish(self, account: str, region: str, bus: str, event: Envelope, hops: int = 0) -> None:
-        """Run every rule of a bus on an event that the bus has taken.
+        """Run every rule of a bus on an event that the bus has taken; without such a bus the event is lost.
 
         Parameters
         ----------
         hops
             How often the event has crossed from one account to another: once at most.
         """
-        found = events_backends[account][region].describe_event_bus(bus)
-        for rule in list(found.rules.values()):
+        found = events_backends[account][region].event_buses.get(bus)
+        for rule in list(found.rules.values()) if found else []:
             self.run_rule(rule, event, hops)
 
     def run_rule(self, rule: Rule, event: Envelope, hops: int = 0) -> None:

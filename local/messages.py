@@ -62,6 +62,11 @@ def change_visibility(queue: Queue, receipt_handle: str, seconds: int) -> None:
         )
     with queue._messages_lock:
         message = received(queue, receipt_handle)
+        if message not in queue._messages:
+            raise InvalidParameterValue(
+                f"Value {receipt_handle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is "
+                "not available for visibility timeout change."
+            )
         message.visible_at = 0.0 if seconds == 0 else unix_time_millis() + seconds * 1000
         queue._messages_lock.notify_all()
 

@@ -127,9 +127,9 @@ class Task:
 
 
 def _start(response: SQSResponse) -> ActionResult:
-    source = _queue(response._get_param("SourceArn"))
+    source = _queue(response._get_param("SourceArn"), "SourceArn")
     wanted, rate = response._get_param("DestinationArn"), response._get_param("MaxNumberOfMessagesPerSecond")
-    destination = _queue(wanted) if wanted else None
+    destination = _queue(wanted, "DestinationArn") if wanted else None
     backend = sqs_backends[source.account_id][source.region]
     if not any(queue.dead_letter_queue is source for queue in backend.queues.values()):
         raise SQSException("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
@@ -142,7 +142,7 @@ def _start(response: SQSResponse) -> ActionResult:
                            "is invalid. Reason: must be between 1 and 500.")  # fmt: skip
     tasks = _tasks.setdefault(source.queue_arn, [])
     if any(task.active for task in tasks):
-        raise SQSException("AWS.SimpleQueueService.UnsupportedOperation", "There is already a task running. Only "
+        raise SQSException("InvalidParameterValue", "There is already a task running. Only "
                            "one active task is allowed for a source queue arn at a given time.")  # fmt: skip
     with source._messages_lock:
         task = Task(source, destination, int(rate) if rate else None, list(messages.waiting(source)))
@@ -152,7 +152,7 @@ def _start(response: SQSResponse) -> ActionResult:
 
 
 def _list(response: SQSResponse) -> ActionResult:
-    arn = _queue(response._get_param("SourceArn")).queue_arn
+    arn = _queue(response._get_param("SourceArn"), "SourceArn").queue_arn
     most = int(response._get_param("MaxResults") or 1)
     if not 1 <= most <= 10:
         raise SQSException("InvalidParameterValue", f"Value {most} for parameter MaxResults is invalid. "
@@ -162,7 +162,10 @@ def _list(response: SQSResponse) -> ActionResult:
 
 def _cancel(response: SQSResponse) -> ActionResult:
     handle = response._get_param("TaskHandle")
-    task = next((t for t in _tasks.get(moved_from(handle), []) if t.handle == handle), None)
+    if (arn := moved_from(handle)) == "*":
+        raise SQSException("InvalidParameterValue", "Value for parameter TaskHandle is invalid.")
+    source = _queue(arn, "SourceArn")
+    task = next((t for t in _tasks.get(source.queue_arn, []) if t.handle == handle), None)
     if task is None:
         raise SQSException("ResourceNotFoundException", "Task does not exist.")
     if task.status != "RUNNING":
@@ -195,11 +198,13 @@ def _found(arn: str) -> Queue | None:
     return sqs_backends[account][region].queues.get(name)
 
 
-def _queue(arn: str) -> Queue:
-    queue = _found(arn)
+def _queue(arn: str, parameter: str) -> Queue:
+    queue = _found(arn) if arn.count(":") == 5 else None
     if queue is None:
-        raise SQSException("ResourceNotFoundException", "The resource that you specified for the SourceArn "
-                           f"or DestinationArn parameter doesn't exist: {arn}")  # fmt: skip
+        raise SQSException(
+            "ResourceNotFoundException",
+            f"The resource that you specified for the {parameter} parameter doesn't exist.",
+        )
     return queue
 
 

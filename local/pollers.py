@@ -144,12 +144,15 @@ def _record(message: Message, queue: Queue) -> dict[str, Any]:
     ):
         if value:
             attributes[name] = value
+    # An event has the member only for a message with attributes.
+    digest = {"md5OfMessageAttributes": message.attribute_md5} if message.message_attributes else {}
     return {
         "messageId": message.id,
         "receiptHandle": message.receipt_handle,
         "body": message.body,
         "attributes": attributes,
         "messageAttributes": {name: _attribute(value) for name, value in message.message_attributes.items()},
+        **digest,
         "md5OfBody": message.body_md5,
         "eventSource": "aws:sqs",
         "eventSourceARN": queue.queue_arn,

@@ -208,7 +208,11 @@ class Worker:
         code = self._process.poll()
         if code is not None and code < 0:
             return f"Runtime exited with error: signal: {'killed' if code == -9 else -code}"
-        return f"Runtime exited with error: exit status {code}"
+        return (
+            f"Runtime exited with error: exit status {code}"
+            if code
+            else "Runtime exited without providing a reason"
+        )
 
     def _copy_log(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe

@@ -1,32 +1,30 @@
 """SQS as documented where moto is not: event source mappings, safe receiving, moving messages back.
 
 moto keeps the queues. Its own delivery to functions, synchronous and one message at a time, is switched off;
-each mapping has a poller instead. `messages` receives and deletes, `moves` adds the message move tasks.
+each mapping has a poller instead. `sending` sends, `messages` receives and deletes, `moves` adds the message move
+tasks.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda_simple.models import lambda_simple_backends
-from moto.sqs.exceptions import InvalidParameterValue, SQSException
+from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
-from local import messages, moves
+from local import messages, moves, sending
 from local.pollers import Poller
 
 if TYPE_CHECKING:
     from local.server import LocalAws
 
-_original_send = SQSBackend.send_message
 _original_receive = SQSBackend.receive_message
 _original_change_visibility = SQSBackend.change_message_visibility
+_original_delete_batch = SQSBackend.delete_message_batch
 _original_delete = Queue.delete_message
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-_SENDABLE = re.compile(r"[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 _STEP = 0.05  # seconds between two looks at an empty queue, and at the list of mappings
 
 
@@ -45,7 +43,10 @@ class Queues:
         # moto hands messages to the mappings that it finds here; nothing is ever found.
         nothing = property(lambda queue: {}, lambda queue, value: None)
         self._aws.patch(Queue, "lambda_event_source_mappings", nothing)
-        self._aws.patch(SQSBackend, "send_message", _send)
+        self._aws.patch(SQSBackend, "send_message", sending.send)
+        self._aws.patch(SQSBackend, "send_message_batch", sending.send_batch)
+        self._aws.patch(SQSBackend, "delete_message_batch", _delete_batch)
+        self._aws.patch(SQSBackend, "change_message_visibility_batch", _change_visibility_batch)
         self._aws.patch(SQSBackend, "receive_message", _receive)
         self._aws.patch(SQSBackend, "change_message_visibility", _change_visibility)
         self._aws.patch(Queue, "delete_message", _delete)
@@ -124,25 +125,6 @@ class Queues:
             self._pollers[uuid] = Poller(self._aws, wanted[uuid])
 
 
-def _send(
-    backend: SQSBackend,
-    queue_name: str,
-    message_body: str,
-    message_attributes: dict[str, Any] | None = None,
-    **others: Any,
-) -> Message:
-    """Send, but no character that SQS does not take, in the body or in an attribute: moto takes them all.
-
-    For attributes it names another error than the documented one, as those report who have met it.
-    """
-    if not _SENDABLE.fullmatch(message_body):
-        raise SQSException("InvalidMessageContents", "Invalid characters found.")
-    for name, attribute in (message_attributes or {}).items():
-        if not _SENDABLE.fullmatch(attribute.get("StringValue") or ""):
-            raise InvalidParameterValue(f"Invalid characters found in the message attribute '{name}'.")
-    return _original_send(backend, queue_name, message_body, message_attributes, **others)
-
-
 def _receive(
     backend: SQSBackend,
     queue_name: str,
@@ -189,6 +171,35 @@ def _delete(queue: Queue, receipt_handle: str) -> None:
     """Delete without losing what is sent meanwhile."""
     with queue._messages_lock:
         (_original_delete if queue.fifo_queue else messages.delete)(queue, receipt_handle)
+
+
+def _delete_batch(
+    backend: SQSBackend, queue_name: str, receipts: list[dict[str, Any]]
+) -> tuple[list[str], list[dict[str, str]]]:
+    sending.check_batch([entry["Id"] for entry in receipts])
+    answer: tuple[list[str], list[dict[str, str]]] = _original_delete_batch(backend, queue_name, receipts)
+    return answer
+
+
+def _change_visibility_batch(
+    backend: SQSBackend, queue_name: str, entries: list[dict[str, Any]]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Hide each message that can be hidden, and say why no other one can."""
+    sending.check_batch([entry["Id"] for entry in entries])
+    changed, failed = [], []
+    for entry in entries:
+        try:
+            backend.change_message_visibility(
+                queue_name=queue_name,
+                receipt_handle=entry["ReceiptHandle"],
+                visibility_timeout=int(entry["VisibilityTimeout"]),
+            )
+        except SQSException as error:
+            said = {"Code": error.code, "Message": error.message}
+            failed.append({"Id": entry["Id"], "SenderFault": True, **said})
+        else:
+            changed.append(entry["Id"])
+    return changed, failed
 
 
 def _change_visibility(

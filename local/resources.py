@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from moto.awslambda.models import LayerVersion
 from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Stack, cloudformation_backends
 from moto.cloudformation.parsing import get_model_map
-from moto.events.models import Archive, EventBus
+from moto.core.exceptions import JsonRESTError
+from moto.events.models import Archive, EventBus, events_backends
+from moto.events.models import Rule as MotoRule
 
 from local.evidence import Evidence, Rule
 
@@ -48,6 +51,7 @@ class ExistsError(Exception):
     """What a stack is to make is there already and is not its own, in CloudFormation's words."""
 
 
+_moto_create_rule = MotoRule.create_from_cloudformation_json.__func__
 _moto_clean_json = parsing.clean_json
 _moto_parse_template = Stack.parse_template
 
@@ -57,6 +61,7 @@ def install(aws: LocalAws) -> None:
     aws.patch(EventBus, "physical_resource_id", property(lambda bus: bus.name))
     aws.patch(Archive, "physical_resource_id", property(lambda archive: archive.name))
     aws.patch(LayerVersion, "physical_resource_id", property(lambda layer: layer.arn))
+    aws.patch(MotoRule, "create_from_cloudformation_json", classmethod(_create_rule))
     aws.patch(parsing, "clean_json", _clean_json)
     aws.patch(Stack, "parse_template", staticmethod(_parse_template))
     aws.patch(LayerVersion, "cloudformation_name_type", staticmethod(lambda: "LayerName"))
@@ -108,6 +113,27 @@ def _keep_from_replacing(s3: Any, stack: Stack, bucket: str) -> None:
     else:
         raise ExistsError(f"The bucket policy already exists on bucket {bucket}.")
     own.add(bucket)
+
+
+def _create_rule(
+    cls: type[MotoRule],
+    /,
+    resource_name: str,
+    cloudformation_json: dict[str, Any],
+    account_id: str,
+    region_name: str,
+    **others: Any,
+) -> MotoRule:
+    """Make a rule. When EventBridge refuses its targets, take it back, and let CloudFormation say why."""
+    try:
+        rule: MotoRule = _moto_create_rule(
+            cls, resource_name, cloudformation_json, account_id, region_name, **others
+        )
+    except JsonRESTError as error:
+        bus = cloudformation_json["Properties"].get("EventBusName", "default")
+        events_backends[account_id][region_name].delete_rule(resource_name, bus)
+        raise ValidationError(message=error.message) from error
+    return rule
 
 
 def _parse_template(template: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ Not like the real service: JSONata, ``startExecution.sync:2``, redrive and expre
 from __future__ import annotations
 
 import importlib
+import json
 import pickle
 import threading
 import time
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import moto.stepfunctions.models as models
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from moto.core.exceptions import JsonRESTError
 from moto.stepfunctions.parser.api import HistoryEventType, LambdaFunctionFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
@@ -236,10 +238,20 @@ def _named_error(name: str | None) -> Any:
 
 
 def _start_execution(
-    backend: Any, state_machine_arn: str, name: str | None = None, *more: Any, **rest: Any
+    backend: Any,
+    state_machine_arn: str,
+    name: str | None = None,
+    execution_input: str | None = None,
+    *more: Any,
 ) -> Any:
-    """Start as moto does, but make up a name where the caller gives none."""
-    return _start(backend, state_machine_arn, name or str(uuid.uuid4()), *more, **rest)
+    """Start as moto does, but make up a name where the caller gives none, and refuse input that is not JSON."""
+    try:
+        json.loads(execution_input or ("{}" if execution_input is None else ""))
+    except ValueError as error:
+        said = str(error) if execution_input else "Invalid execution input."
+        text = f"Invalid State Machine Execution Input: '{said}'"
+        raise JsonRESTError("InvalidExecutionInput", text) from error
+    return _start(backend, state_machine_arn, name or str(uuid.uuid4()), execution_input, *more)
 
 
 def _stopped_at_once(execution: Any, *args: Any, **kwargs: Any) -> None:

@@ -101,10 +101,11 @@ def show(done: Redriven, console: Console, most: int) -> None:
     for letter in done.letters[:most]:
         about = letter["source_arn"] or letter["body"] or ""
         fate = "sent back" if letter["redriven"] else "deleted" if letter["deleted"] else "kept"
+        refused = f"\nThe intake queue did not take it: {letter['refused']}" if letter["refused"] else ""
         table.add_row(
             str(timedelta(seconds=letter["age_seconds"])),
             f"{letter['code']}\n{about}".rstrip(),
-            letter["reason"],
+            f"{letter['reason']}{refused}",
             f"{fate}\n{letter['message_id']}",
         )
     if done.letters:

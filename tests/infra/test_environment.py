@@ -109,3 +109,16 @@ def test_locations_are_those_of_the_resources(hub: Stack) -> None:
     assert values["SPOKES_TABLE"] == hub.of_type("AWS::DynamoDB::Table")["Spokes"]["TableName"]
     assert hub.outputs["BusArn"].endswith(f":event-bus/{values['EVENT_BUS_NAME']}")
     assert values["AWS_ENDPOINT_URL"] == ""
+
+
+def test_the_bus_is_named_by_its_resource() -> None:
+    """To put an event on a bus that is not there is no error of EventBridge: the event is lost without a word."""
+    template = stacks.source("template.yaml")
+    assert template["Resources"]["Bus"]["Type"] == "AWS::Events::EventBus"
+    named = [
+        its["Properties"]["Environment"]["Variables"]["EVENT_BUS_NAME"]
+        for its in template["Resources"].values()
+        if "EVENT_BUS_NAME" in its["Properties"].get("Environment", {}).get("Variables", {})
+    ]
+    assert len(named) == 3
+    assert all(each in ({"Ref": "Bus"}, {"Fn::GetAtt": ["Bus", "Name"]}) for each in named), named

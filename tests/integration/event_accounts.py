@@ -30,11 +30,18 @@ class Account:
 
     def bus(self, *statements: dict[str, Any]) -> str:
         name = self.fresh("bus")
-        arn = self.events.create_event_bus(Name=name)["EventBusArn"]
-        if statements:
-            full = [{"Sid": f"s{i}", "Resource": arn, **s} for i, s in enumerate(statements)]
-            self.events.put_permission(EventBusName=name, Policy=policy(*full))
+        self.events.create_event_bus(Name=name)
+        self.permit(name, *statements)
         return name
+
+    def permit(self, bus: str, *statements: dict[str, Any]) -> None:
+        """Give a bus this policy in place of the one that it has."""
+        if "Policy" in self.events.describe_event_bus(Name=bus):
+            self.events.remove_permission(EventBusName=bus, RemoveAllPermissions=True)
+        if statements:
+            arn = bus_arn(self.number, bus)
+            full = [{"Sid": f"s{i}", "Resource": arn, **s} for i, s in enumerate(statements)]
+            self.events.put_permission(EventBusName=bus, Policy=policy(*full))
 
     def queue(self, *, admits: str | None = "*") -> tuple[str, str]:
         url = self.sqs.create_queue(QueueName=self.fresh("queue"))["QueueUrl"]

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.integration.conftest import make_function, make_role, receive_all, wait_for
 from tests.integration.event_accounts import DETAIL, RECEIVER, REGION, SENDER, THIRD, Account, admit, bus_arn
@@ -68,13 +69,15 @@ def forwarded(
     sender: Account, receiver: Account, *statements: dict[str, Any], **more: Any
 ) -> tuple[Any, Any]:
     """Forward one event to a bus with this policy; give what arrived and what the dead-letter queue got."""
-    bus, (url, queue) = receiver.bus(*statements), receiver.queue()
+    bus, (url, queue) = receiver.bus(admit(SENDER)), receiver.queue()
     receiver.rule(bus, queue, {"source": [{"prefix": ""}]})
     dead_url, dead = sender.queue()
     source = sender.fresh("source")
     sender.rule(
         "default", bus_arn(RECEIVER, bus), {"source": [source]}, DeadLetterConfig={"Arn": dead}, **more
     )
+    # The rule could not have been made otherwise.
+    receiver.permit(bus, *statements)
     sender.put(source)
     return receiver.bodies(url), receive_all(sender.aws, SENDER, dead_url)
 
@@ -103,6 +106,35 @@ def test_a_bus_refuses_whom_its_policy_does_not_admit(
     assert attributes["TARGET_ARN"].startswith(f"arn:aws:events:{REGION}:{RECEIVER}:event-bus/")
     assert attributes["ERROR_MESSAGE"]
     assert json.loads(message["Body"])["account"] == SENDER
+
+
+@pytest.mark.parametrize(
+    ("statements", "refused"),
+    [
+        ([], True),
+        ([admit(THIRD)], True),
+        ([admit("*", StringEquals={"aws:PrincipalOrgID": "o-another"})], True),
+        ([admit(SENDER)], False),
+        ([admit(SENDER, **{"ForAllValues:StringEquals": {"events:source": "aws.sagemaker"}})], False),
+    ],
+)
+def test_a_bus_is_no_target_before_its_policy_admits_the_account(
+    sender: Account, receiver: Account, statements: list[dict[str, Any]], refused: bool
+) -> None:
+    """https://github.com/aws/aws-cdk/pull/3323, and
+    https://github.com/ministryofjustice/modernisation-platform-environments/pull/19002 for the code
+    """
+    bus = receiver.bus(*statements)
+    if refused:
+        with pytest.raises(ClientError, match="AccessDeniedException"):
+            sender.rule("default", bus_arn(RECEIVER, bus), {"source": ["mine"]})
+    else:
+        sender.rule("default", bus_arn(RECEIVER, bus), {"source": ["mine"]})
+
+
+def test_a_bus_of_another_account_that_is_not_there_is_no_target(sender: Account) -> None:
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        sender.rule("default", bus_arn(RECEIVER, sender.fresh("no-bus")), {"source": ["mine"]})
 
 
 def test_a_bus_admits_an_organization(sender: Account, receiver: Account) -> None:
@@ -256,3 +288,35 @@ def test_what_a_target_gets(sender: Account, shape: dict[str, Any], expected: di
     sender.rule(bus, queue, {"source": ["mine"]}, **shape)
     sender.put("mine", bus, Detail=json.dumps(DETAIL))
     assert sender.bodies(url) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("detail", "pattern", "matches"),
+    [
+        ({"x": ["a", "b"]}, {"x": ["b"]}, True),
+        ({"x": [["a"], ["b", ["c"]]]}, {"x": ["c"]}, True),
+        ({"x": [["a"], ["b"]]}, {"x": [{"prefix": "b"}]}, True),
+        ({"x": [["a"], ["b"]]}, {"x": ["c"]}, False),
+        ({"x": [["a"]]}, {"x": [{"exists": True}]}, True),
+        ({"x": [{"y": "a", "z": "1"}, {"y": "b", "z": "2"}]}, {"x": {"y": ["b"]}}, True),
+        ({"x": [[{"y": "a"}], [{"y": "b"}]]}, {"x": {"y": ["b"]}}, True),
+        ({"x": [{"y": "a", "z": "1"}, {"y": "b", "z": "2"}]}, {"x": {"y": ["b"], "z": ["2"]}}, True),
+        ({"x": [{"y": "a", "z": "1"}, {"y": "b", "z": "2"}]}, {"x": {"y": ["b"], "z": ["1"]}}, False),
+        ({"x": {"y": "a"}}, {"x": {"y": [{"exists": False}]}}, False),
+        ({"x": {"y": "a"}}, {"x": [{"exists": True}]}, False),
+        ({"x": {}}, {"x": {"y": [{"exists": False}]}}, True),
+        ({}, {"x": {"y": [{"exists": False}]}}, True),
+        ({}, {"x": {"y": ["a"]}}, False),
+        ({"x": [["a"]]}, {"$or": [{"x": ["b"]}, {"x": ["a"]}]}, True),
+    ],
+)
+def test_lists_in_events_match_as_one_list(
+    sender: Account, detail: dict[str, Any], pattern: dict[str, Any], matches: bool
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns-arrays.html, and
+    https://github.com/aws/event-ruler#json-array-matching for lists in lists and objects in lists
+    """
+    bus, (url, queue) = sender.bus(), sender.queue()
+    sender.rule(bus, queue, {"source": ["mine"], "detail": pattern})
+    sender.put("mine", bus, Detail=json.dumps(detail))
+    assert len(sender.bodies(url)) == matches

@@ -148,7 +148,7 @@ def test_a_slow_task_is_the_only_one_and_can_be_cancelled(pair: Pair) -> None:
     assert len(left) == 6 - task["ApproximateNumberOfMessagesMoved"] > 0
     with pytest.raises(ClientError, match="Only active tasks"):
         pair.sqs.cancel_message_move_task(TaskHandle=handle)
-    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+    with pytest.raises(ClientError, match="Value for parameter TaskHandle is invalid"):
         pair.sqs.cancel_message_move_task(TaskHandle="of nobody")
 
 

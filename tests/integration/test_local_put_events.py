@@ -81,3 +81,18 @@ class TestPutEvents:
         with pytest.raises(ClientError, match="AccessDenied"):
             sender.put("mine", bus_arn(RECEIVER, bus))
         assert receiver.bodies(url) == []
+
+    def test_a_bus_that_is_not_there_is_no_error(self, sender: Account) -> None:
+        """Recorded; see ``tests/recorded/events/put-events.json``. The event is lost."""
+        answer = sender.events.put_events(
+            Entries=[
+                {
+                    "Source": "mine",
+                    "DetailType": "Test",
+                    "Detail": "{}",
+                    "EventBusName": sender.fresh("no-bus"),
+                }
+            ]
+        )
+        assert answer["FailedEntryCount"] == 0
+        assert list(answer["Entries"][0]) == ["EventId"]

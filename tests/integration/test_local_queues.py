@@ -216,3 +216,22 @@ def test_receivers_side_by_side_do_not_get_the_same_message(
     for thread in threads:
         thread.join()
     assert sorted(map(int, got)) == list(range(40))
+
+
+def test_a_message_that_is_gone_cannot_be_hidden(local_aws: LocalAws, fresh: Callable[[str], str]) -> None:
+    """https://github.com/localstack/localstack/blob/main/tests/aws/services/sqs/test_sqs.py, of a deleted message"""
+    sqs = local_aws.client("sqs", ACCOUNT)
+    url = sqs.create_queue(QueueName=fresh("queue"))["QueueUrl"]
+    for body in ("gone", "there"):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    handles = {message["Body"]: message["ReceiptHandle"] for message in received}
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=handles["gone"])
+    with pytest.raises(ClientError, match="InvalidParameterValue"):
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handles["gone"], VisibilityTimeout=0)
+    entries = [
+        {"Id": body, "ReceiptHandle": handle, "VisibilityTimeout": 0} for body, handle in handles.items()
+    ]
+    answer = sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+    assert [each["Id"] for each in answer["Successful"]] == ["there"]
+    assert [(each["Id"], each["Code"]) for each in answer["Failed"]] == [("gone", "InvalidParameterValue")]

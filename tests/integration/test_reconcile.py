@@ -10,7 +10,7 @@ import pytest
 
 from replicator.aws.intake_queue import IntakeQueue
 from replicator.provenance import SOURCE_DELETED
-from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
+from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, receive_all, wait_for
 from tests.integration.data_scientist import DataScientist
 from tests.integration.operator_of_hub import Hub
 
@@ -286,6 +286,23 @@ def test_messages_that_are_put_off_are_no_backlog(hub: Hub, fresh: Callable[[str
     assert queue.backlog() == 0
     hub.sqs.send_message(QueueUrl=url, MessageBody="to be taken")
     assert queue.backlog() == 1
+
+
+def test_a_message_that_is_refused_for_good_is_not_sent_again(hub: Hub, fresh: Callable[[str], str]) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_BatchResultErrorEntry.html"""
+    attributes = {"MaximumMessageSize": "1024"}
+    url = hub.sqs.create_queue(QueueName=fresh("queue"), Attributes=attributes)["QueueUrl"]
+    paused: list[float] = []
+    queue = IntakeQueue(hub.aws.session(HUB), url, sleep=paused.append)
+    bodies = [str(i) for i in range(20)]
+    bodies[14] = "x" * 2_000
+    refused = queue.send(bodies)
+    assert paused == []
+    assert list(refused) == [14]
+    assert refused[14].startswith("InvalidParameterValue: ")
+    assert sorted(each["Body"] for each in receive_all(hub.aws, HUB, url)) == sorted(
+        bodies[:14] + bodies[15:]
+    )
 
 
 def test_a_throttled_listing_is_waited_for_and_gone_on_with(hub: Hub, scientist: DataScientist) -> None:

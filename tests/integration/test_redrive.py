@@ -251,8 +251,27 @@ def test_what_intake_does_not_take_stays(letters: Letters, monkeypatch: pytest.M
     monkeypatch.setattr(letters.sqs, "send_message_batch", refuse_two)
     answer = letters.redrive()
     assert (answer.redriven, answer.kept) == (8, 4)
+    assert Counter(letter.refused for letter in answer.letters) == {
+        None: 8,
+        "InternalError: SQS gave no reason": 4,
+    }
     assert letters.counts(letters.dead) == (4, 0)
     assert letters.counts(letters.intake) == (8, 0)
+
+
+def test_what_intake_refuses_for_good_stays_and_says_why(letters: Letters) -> None:
+    letters.sqs.set_queue_attributes(QueueUrl=letters.intake, Attributes={"MaximumMessageSize": "1024"})
+    for body in ("small", "large" * 1_000, "small as well"):
+        letters.put(body, code="A")
+    answer = letters.redrive()
+    assert (answer.redriven, answer.kept) == (2, 1)
+    (refused,) = [letter for letter in answer.letters if not letter.redriven]
+    assert refused.refused is not None
+    assert refused.refused.startswith("InvalidParameterValue: ")
+    assert "shorter than 1024 bytes" in refused.refused
+    assert [letter.refused for letter in answer.letters if letter.redriven] == [None, None]
+    assert letters.bodies(letters.intake) == ["small", "small as well"]
+    assert letters.bodies(letters.dead) == ["large" * 1_000]
 
 
 def test_an_error_gives_back_what_was_held(letters: Letters, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,8 +145,9 @@ class Queue:
     def backlog(self) -> int:
         return self.waiting
 
-    def send(self, bodies: list[str]) -> None:
+    def send(self, bodies: list[str]) -> dict[int, str]:
         self.waiting += len(bodies)
+        return {}
 
 
 def feeder(queue: Queue, running: int, *, limit: int = 25, time: list[float] | None = None) -> Feeder:

@@ -32,11 +32,14 @@ class Hub:
         How many runs each spoke has, all the time.
     backlog
         Messages that wait to be taken, all the time.
+    refuses
+        What a message has that the queue refuses for good, and its reason.
     """
 
     running: dict[str, int]
     backlog: int = 0
     unreadable: bool = False
+    refuses: tuple[str, str] | None = None
     time: float = 0.0
     invocations: int = 0
     opened: int = 0
@@ -55,9 +58,16 @@ class Hub:
     def sleep(self, seconds: float) -> None:
         self.time += seconds
 
+    def send(self, bodies: list[str]) -> dict[int, str]:
+        refused = {
+            i: self.refuses[1] for i, body in enumerate(bodies) if self.refuses and self.refuses[0] in body
+        }
+        self.sent += [body for i, body in enumerate(bodies) if i not in refused]
+        return refused
+
     def invoke(self, request: ReconcileRequest, seconds: float = 60.0) -> ReconcileAnswer:
         budget = Budget(lambda: self.time, self.sleep, ends=self.time + seconds)
-        queue: Any = SimpleNamespace(backlog=lambda: self.backlog, send=self.sent.extend)
+        queue: Any = SimpleNamespace(backlog=lambda: self.backlog, send=self.send)
         nothing: Any = SimpleNamespace(
             among=lambda arns: {}, page=lambda *_: SimpleNamespace(entries=[], unknown={}, last=None)
         )
@@ -92,6 +102,20 @@ def test_a_spoke_whose_runs_take_all_its_room_holds_up_no_other(mode: Any, minut
         (QUIET, Kind.MISSING, True),
     ]
     assert minutes / 2 < hub.time / 60 < minutes
+
+
+def test_a_version_whose_message_is_refused_is_reported_and_holds_up_no_other() -> None:
+    hub = Hub(
+        {BUSY: 0, QUIET: 0}, refuses=(BUSY, "InvalidParameterValue: Message must be shorter than 1024 bytes.")
+    )
+    totals = hub.reconcile(ReconcileRequest()).totals
+    assert (totals.missing, totals.enqueued, totals.left_out) == (2, 1, 0)
+    assert [QUIET in body for body in hub.sent] == [True]
+    refused, sent = hub.findings
+    assert (refused.account, refused.enqueued, sent.account, sent.enqueued) == (BUSY, False, QUIET, True)
+    assert "it is Approved and has no mirror; no run looks at it" in refused.detail
+    assert "(InvalidParameterValue: Message must be shorter than 1024 bytes.)" in refused.detail
+    assert "no run looks" not in sent.detail
 
 
 def test_a_queue_that_never_empties_ends_it() -> None:

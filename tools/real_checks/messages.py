@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tools.real_checks.checks import Check, check, expect
+from tools.real_checks.checks import Check, check, expect, refused
 from tools.real_checks.world import document
 
 if TYPE_CHECKING:
@@ -145,6 +145,36 @@ def envelope(world: World) -> str:
 
 
 @check(
+    "put-targets",
+    "A bus of another account becomes the target of a rule only when its policy admits the rule's account.",
+    source="aws/aws-cdk#3323; ministryofjustice/modernisation-platform-environments#19002",
+    relies="docs/deploy.md",
+    makes="a bus in the hub; a rule and a role in the spoke",
+)
+def put_targets(world: World) -> str:
+    """Name the bus as a target before its policy admits the spoke, and again when it does."""
+    hub, spoke = world.hub.client("events"), world.spoke.client("events")
+    name = f"{world.prefix}-targets"
+    arn = hub.create_event_bus(Name=name)["EventBusArn"]
+    world.finally_delete(f"event bus {name}", lambda: hub.delete_event_bus(Name=name))
+    trust = {"Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = world.role(world.spoke, "targets", trust, {"Action": "events:PutEvents", "Resource": arn})
+    spoke.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    world.finally_delete(f"rule {name}", lambda: spoke.delete_rule(Name=name))
+    target: dict[str, Any] = {"Rule": name, "Targets": [{"Id": "hub", "Arn": arn, "RoleArn": role}]}
+    before = refused(spoke.put_targets, "AccessDeniedException", **target)
+    admitted = {
+        "Principal": {"AWS": f"arn:aws:iam::{world.spoke.account}:root"},
+        "Action": "events:PutEvents",
+        "Resource": arn,
+    }
+    hub.put_permission(EventBusName=name, Policy=document({"Sid": "Spoke", **admitted}))
+    world.until(lambda: {"answer": spoke.put_targets(**target)}, "target of the rule")
+    world.finally_delete(f"targets of {name}", lambda: spoke.remove_targets(Rule=name, Ids=["hub"]))
+    return f"before: {before}; after the bus admits: taken"
+
+
+@check(
     "updated-fields",
     "The event of an update names what changed in UpdatedModelPackageFields.",
     source=_SAGEMAKER,
@@ -243,6 +273,7 @@ def native_redrive(world: World) -> str:
 
 CHECKS: tuple[Check, ...] = (
     envelope,
+    put_targets,
     updated_fields,
     event_members,
     deletion_is_silent,

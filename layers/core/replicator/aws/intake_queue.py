@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import boto3
     from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sqs.type_defs import BatchResultErrorEntryTypeDef
 
 # SendMessageBatch: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
 _BATCH = 10
@@ -46,13 +47,27 @@ class IntakeQueue:
             )
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
-    def send(self, bodies: Sequence[str]) -> None:
-        """Send messages, in batches. Raises `RetryableError` when the queue does not take them all."""
-        for start in range(0, len(bodies), _BATCH):
-            self._send_batch(bodies[start : start + _BATCH])
+    def send(self, bodies: Sequence[str]) -> dict[int, str]:
+        """Send messages, in batches, and say which of them the queue refuses for good.
 
-    def _send_batch(self, bodies: Sequence[str]) -> None:
-        rest = dict(enumerate(bodies))
+        Returns
+        -------
+        The reason, by index, of each message that would be refused again, because it is the message that is at fault.
+
+        Raises
+        ------
+        RetryableError
+            When the queue does not take one for another reason, however often it is sent.
+        """
+        refused: dict[int, str] = {}
+        for start in range(0, len(bodies), _BATCH):
+            rest = {start + i: body for i, body in enumerate(bodies[start : start + _BATCH])}
+            refused |= self._send_batch(rest)
+        return refused
+
+    def _send_batch(self, rest: dict[int, str]) -> dict[int, str]:
+        """Send at most ten messages. SQS takes those that it can, and answers 200 for the batch in any case."""
+        refused: dict[int, str] = {}
         said = None
         for pause in (*_PAUSES, None):
             with in_hub(f"sending {len(rest)} messages to {self._url}"):
@@ -61,12 +76,19 @@ class IntakeQueue:
                     Entries=[{"Id": str(i), "MessageBody": body} for i, body in rest.items()],
                 )
             failed = answer.get("Failed", [])
-            if not failed:
-                return
-            rest = {int(each["Id"]): rest[int(each["Id"])] for each in failed}
-            said = f"{failed[0].get('Code')}: {failed[0].get('Message')}"
+            refused |= {int(each["Id"]): refusal(each) for each in failed if each["SenderFault"]}
+            again = [each for each in failed if not each["SenderFault"]]
+            if not again:
+                return refused
+            rest = {int(each["Id"]): rest[int(each["Id"])] for each in again}
+            said = refusal(again[0])
             if pause is not None:
                 self._sleep(pause)
         raise RetryableError(
             ErrorCode.SERVICE_UNAVAILABLE, f"{self._url} did not take {len(rest)} messages: {said}"
         )
+
+
+def refusal(entry: BatchResultErrorEntryTypeDef) -> str:
+    """Say why SQS did not take an entry of a batch: its code and its words."""
+    return f"{entry['Code']}: {entry.get('Message', 'SQS gave no reason')}"

@@ -86,10 +86,12 @@ class Feeder:
                 raise PauseError(15, crowded=not backlog)
             self.budget.sleep(_LOOK_AGAIN)
 
-    def send(self, account: str, source_arns: Sequence[str]) -> None:
-        """Ask for a look at versions of a spoke."""
-        self.queue.send([ModelPackageEvent.about(ModelPackageArn.parse(a)).to_message() for a in source_arns])
-        self._sent.append((self.budget.clock(), account, len(source_arns)))
+    def send(self, account: str, source_arns: Sequence[str]) -> dict[str, str]:
+        """Ask for a look at versions of a spoke, and give the reason for each that the queue refuses for good."""
+        bodies = [ModelPackageEvent.about(ModelPackageArn.parse(arn)).to_message() for arn in source_arns]
+        refused = {source_arns[i]: reason for i, reason in self.queue.send(bodies).items()}
+        self._sent.append((self.budget.clock(), account, len(source_arns) - len(refused)))
+        return refused
 
     @property
     def on_its_way(self) -> bool:

@@ -66,13 +66,22 @@ class Job:
         """Tell whether a spoke is left out, because its own runs leave no room."""
         return account in self.place.crowded
 
-    def note(self, looked: Sequence[Looked], *, left_out: bool) -> None:
-        """Count versions in, and keep what was found."""
+    def note(self, looked: Sequence[Looked], *, left_out: bool, refused: Mapping[str, str]) -> None:
+        """Count versions in, and keep what was found.
+
+        Parameters
+        ----------
+        refused
+            Why the intake queue did not take a version, by its ARN.
+        """
         sent = not left_out and not self.request.dry_run
-        self.totals = counted(self.totals, looked, sent=sent, left_out=left_out)
         for each in looked:
+            reason = refused.get(each.source_arn)
+            enqueued = sent and each.sends and reason is None
+            self.totals = counted(self.totals, [each], sent=enqueued, left_out=left_out)
             for found in each.findings:
-                changes = {"enqueued": sent and each.sends, "detail": found.detail[:_DETAIL_MOST]}
+                detail = f"{found.detail}; {_not_sent(reason)}" if reason else found.detail
+                changes = {"enqueued": enqueued, "detail": detail[:_DETAIL_MOST]}
                 self.findings.append(found.model_copy(update=changes))
 
     def concerns(self, source_arn: str) -> bool:
@@ -266,9 +275,10 @@ class Reconciling:
             chunk = rest if job.request.dry_run else self._chunk(job, rest)
             arns = [each.source_arn for each in chunk if each.sends]
             left_out = not job.request.dry_run and job.is_crowded(chunk[0].account)
+            refused: Mapping[str, str] = {}
             if arns and not job.request.dry_run and not left_out:
-                self.feeder.send(chunk[0].account, arns)
-            job.note(chunk, left_out=left_out)
+                refused = self.feeder.send(chunk[0].account, arns)
+            job.note(chunk, left_out=left_out, refused=refused)
             job.move(**{mark: chunk[-1].mark})
             rest = rest[len(chunk) :]
 
@@ -306,6 +316,13 @@ def _unknown(looked: Looked, error: PermanentError | None) -> Looked:
         kind=Kind.UNREADABLE, account=looked.account, source_arn=looked.source_arn, detail=str(error)
     )
     return replace(looked, findings=(finding,))
+
+
+def _not_sent(reason: str) -> str:
+    return (
+        f"no run looks at it, because the intake queue refused its message for good ({reason}). Compare the queue's "
+        "MaximumMessageSize with the stack's template, and start the reconciliation again"
+    )
 
 
 def _one_more_idle(place: Place) -> Place:

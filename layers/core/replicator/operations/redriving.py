@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
+from replicator.aws.intake_queue import refusal
 from replicator.identifiers import version_key
 from replicator.model import Strict
 from replicator.operations.dead_letters import Letter
@@ -93,6 +94,8 @@ class ListedLetter(Strict):
     age_seconds: int
     redriven: bool
     deleted: bool
+    refused: str | None = None
+    """Why the intake queue did not take it, so that it stays, although it was to be sent back."""
     body: str | None
     """The beginning of a letter that names no model package; more of one that was deleted."""
 
@@ -150,7 +153,7 @@ class _Tally:
             self.held[letter.message_id] = letter.receipt_handle
         return first
 
-    def note(self, letter: Letter, *, gone: bool, deleted: bool) -> None:
+    def note(self, letter: Letter, *, gone: bool, deleted: bool, refused: str | None) -> None:
         """Count a letter, and list it while there is room."""
         redriven, deleted = gone and not deleted, gone and deleted
         if gone:
@@ -170,6 +173,7 @@ class _Tally:
             age_seconds=max(0, round((self.now - letter.sent).total_seconds())),
             redriven=redriven,
             deleted=deleted,
+            refused=refused and refused[:_EXCERPT],
             body=letter.body[:size] if deleted or not letter.source_arn else None,
         )
         self.listed_bytes += len(json.dumps(listed.model_dump()))
@@ -262,6 +266,7 @@ class Redrive:
         self, letters: Sequence[Letter], request: RedriveRequest, tally: _Tally, pool: ThreadPoolExecutor
     ) -> None:
         chosen = [letter for letter in letters if request.chooses(letter)]
+        refused: dict[str, str] = {}
         if request.delete:
             self._delete(chosen)
         elif request.dry_run:
@@ -270,10 +275,13 @@ class Redrive:
             # One that came after the beginning has failed again; to send it again would go on for ever.
             old = [letter for letter in chosen if letter.sent <= tally.began]
             batches = list(_sized(old[: request.limit - tally.redriven]))
-            chosen = [letter for sent in pool.map(self._send_back, batches) for letter in sent]
+            for reasons in pool.map(self._send_back, batches):
+                refused |= reasons
+            chosen = [letter for batch in batches for letter, _ in batch if letter.message_id not in refused]
         gone = {letter.message_id for letter in chosen}
         for letter in letters:
-            tally.note(letter, gone=letter.message_id in gone, deleted=request.delete)
+            reason = refused.get(letter.message_id)
+            tally.note(letter, gone=letter.message_id in gone, deleted=request.delete, refused=reason)
 
     def _receive(self, _: int) -> list[Letter]:
         answer = self.sqs.receive_message(
@@ -286,15 +294,26 @@ class Redrive:
         )
         return [Letter.read(message) for message in answer.get("Messages", [])]
 
-    def _send_back(self, batch: Sequence[tuple[Letter, str]]) -> list[Letter]:
-        """Send a batch of letters and bodies to intake, delete what SQS took of it, and give that."""
+    def _send_back(self, batch: Sequence[tuple[Letter, str]]) -> dict[str, str]:
+        """Send a batch of letters and bodies to intake, and delete what SQS took of it.
+
+        Returns
+        -------
+        The reason for each that SQS did not take, by message id. SQS answers 200 for the batch in any case.
+        """
         answer = self.sqs.send_message_batch(
             QueueUrl=self.intake_queue_url,
             Entries=[{"Id": str(i), "MessageBody": body} for i, (_, body) in enumerate(batch)],
         )
-        sent = [batch[int(entry["Id"])][0] for entry in answer.get("Successful", [])]
+        taken = {int(each["Id"]) for each in answer.get("Successful", [])}
+        sent = [letter for i, (letter, _) in enumerate(batch) if i in taken]
         self._delete(sent)
-        return sent
+        reasons = {int(each["Id"]): refusal(each) for each in answer.get("Failed", [])}
+        return {
+            letter.message_id: reasons.get(i, "SQS said nothing about it")
+            for i, (letter, _) in enumerate(batch)
+            if i not in taken
+        }
 
     def _delete(self, letters: Sequence[Letter]) -> None:
         # One that cannot be deleted comes back and is sent twice, which harms nothing.
