@@ -11,8 +11,11 @@ from botocore.exceptions import ClientError
 
 from local.images import build_image, push
 from local.landscape import default_bucket
+from tests.integration.object_times import received_at
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from local.images import OciImage
     from local.server import LocalAws
 
@@ -86,6 +89,14 @@ class DataScientist:
         s3, key = self.client("s3"), f"{self.group}/{name}"
         for marker in s3.list_object_versions(Bucket=self.bucket, Prefix=key)["DeleteMarkers"]:
             s3.delete_object(Bucket=self.bucket, Key=key, VersionId=marker["VersionId"])
+
+    def exchange(self, name: str, time: datetime) -> None:
+        """Put another object in the place of one, received at a time, and leave no version of the one before."""
+        s3, key = self.client("s3"), f"{self.group}/{name}"
+        for version in s3.list_object_versions(Bucket=self.bucket, Prefix=key)["Versions"]:
+            s3.delete_object(Bucket=self.bucket, Key=key, VersionId=version["VersionId"])
+        self.put(name)
+        received_at(self.account, self.bucket, key, time)
 
     def push(self, tag: str = "1") -> OciImage:
         """Build an image and push it into the repository of the group."""

@@ -89,9 +89,7 @@ def test_bytes_that_came_after_the_registration_are_refused(
                 {"Name": "more", "Containers": [{"Image": AWS_IMAGE, "ModelDataUrl": location}]}
             ]
     arn = spoke.register(container, **more)
-    spoke.put(name)
-    later = spoke.describe(arn)["CreationTime"] + timedelta(minutes=5)
-    received_at(SPOKE_A, spoke.bucket, f"{spoke.group}/{name}", later)
+    spoke.exchange(name, spoke.describe(arn)["CreationTime"] + timedelta(minutes=5))
     spoke.approve(arn)
     message = hub.dead_letter(arn)
     assert message["code"] == "SOURCE_CHANGED"
@@ -105,9 +103,7 @@ def test_a_report_that_came_later_is_copied_and_says_so(hub: Hub, spoke: DataSci
     arn = spoke.register(
         {"Image": AWS_IMAGE, "ModelDataUrl": location}, ModelMetrics={"ModelQuality": quality}
     )
-    spoke.put("report.json")
-    later = spoke.describe(arn)["CreationTime"] + timedelta(minutes=5)
-    received_at(SPOKE_A, spoke.bucket, f"{spoke.group}/report.json", later)
+    spoke.exchange("report.json", spoke.describe(arn)["CreationTime"] + timedelta(minutes=5))
     spoke.approve(arn)
     mirror = hub.mirror(arn)
     copied = mirror["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
