@@ -14,7 +14,7 @@ from replicator.identifiers import ModelPackageArn, version_key
 from replicator.ledger import SupersededError
 from replicator.mirror import METADATA
 from replicator.package import GONE
-from replicator.provenance import SOURCE_ARN, SOURCE_DELETED
+from replicator.provenance import HUB, SOURCE_ARN, SOURCE_DELETED
 from replicator.steps import Action
 from tests.integration.registry_world import CrashError, Runner, World, the_policy
 from tests.unit.packages import SPOKE
@@ -140,14 +140,16 @@ def test_another_version_under_its_arn_is_refused_and_the_mark_stays(world: Worl
     assert SOURCE_DELETED in show(world, hub_arn)[METADATA]
 
 
-def test_the_mark_takes_the_room_of_our_own_entries_and_the_sources_arn_goes_last(world: World) -> None:
-    runner, hub_arn = mirrored(world, entries=48)
+def test_the_mark_takes_the_room_of_our_own_entries_but_not_of_those_that_say_whose_it_is(
+    world: World,
+) -> None:
+    runner, hub_arn = mirrored(world, entries=47)
     assert len(show(world, hub_arn)[METADATA]) == 50
     delete(world, runner.arn)
     runner.settle()
     after = show(world, hub_arn)[METADATA]
     assert len(after) == 50
-    assert {SOURCE_DELETED, SOURCE_ARN} <= set(after)
+    assert {SOURCE_DELETED, SOURCE_ARN, HUB} <= set(after)
 
 
 def test_without_any_room_the_ledger_and_the_event_have_it(world: World) -> None:
