@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from local.server import LocalAws
 
 _RECORDING = "events/permissions-and-rules.json"
-RULES = (
+RULES: tuple[Rule, ...] = (
     Rule(
         "events-unknown-statement",
         "RemovePermission of an unknown statement has one text, whether the bus has a policy or not.",

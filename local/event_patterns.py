@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from local.server import LocalAws
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     Rule(
         "events-pattern-list",
         "A list in an event matches when one of its values does.",

@@ -17,6 +17,7 @@ from moto.events.models import events_backends
 from moto.events.utils import EventTemplateParser
 from moto.sqs.models import Queue, sqs_backends
 
+from local import evidence
 from local.accounts import account_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,27 @@ if TYPE_CHECKING:
 
     from local.events import EventBridge
     from local.server import LocalAws
+
+RULES: tuple[evidence.Rule, ...] = (
+    evidence.Rule(
+        "events-dead-letters",
+        "What cannot be delivered goes to the target's dead-letter queue, with code and message as attributes.",
+        evidence.Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html",
+    ),
+    evidence.Rule(
+        "events-one-hop",
+        "An event crosses from one account to another once.",
+        evidence.Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html",
+    ),
+    evidence.Rule(
+        "events-target-permissions",
+        "A target's own policy lets events.amazonaws.com act for the rule.",
+        evidence.Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html",
+    ),
+)
 
 _LOG = logging.getLogger(__name__)
 _SERVICE = "events.amazonaws.com"

@@ -19,7 +19,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.events.models import EventBus, EventBusPolicyStatement, EventsBackend, Rule, events_backends
 from moto.events.responses import EventsHandler
 
-from local import event_errors, event_patterns
+from local import event_errors, event_patterns, evidence
 from local.accounts import account_of
 from local.event_targets import Targets
 from local.iam import Access, Policies, Principal, evaluate
@@ -28,6 +28,63 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from local.server import LocalAws
+
+RULES: tuple[evidence.Rule, ...] = (
+    evidence.Rule(
+        "events-missing-bus",
+        "PutEvents to a bus that is not there answers 200 with an id, and the event is lost.",
+        evidence.Evidence.RECORDED,
+        "events/put-events.json",
+    ),
+    evidence.Rule(
+        "events-entries",
+        "A bad entry is in the answer with its code, and the others are taken.",
+        evidence.Evidence.RECORDED,
+        "events/put-events.json",
+    ),
+    evidence.Rule(
+        "events-envelope",
+        "Across accounts of a region an event keeps id, account, time, region, resources and detail.",
+        evidence.Evidence.RECORDED,
+        "events/cross-account-region.json",
+    ),
+    evidence.Rule(
+        "events-replay",
+        "A replayed event has a member replay-name.",
+        evidence.Evidence.RECORDED,
+        "events/archive-and-replay.json",
+    ),
+    evidence.Rule(
+        "events-reserved-source",
+        "A caller of PutEvents cannot use a source that begins with aws.",
+        evidence.Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events.html",
+    ),
+    evidence.Rule(
+        "events-size",
+        "The bytes of all entries of a call are below 1 MiB.",
+        evidence.Evidence.RECORDED,
+        "events/put-events.json",
+    ),
+    evidence.Rule(
+        "events-bus-policy",
+        "A bus takes events of another account as its policy says.",
+        evidence.Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-bus-permissions.html",
+    ),
+    evidence.Rule(
+        "events-target-bus",
+        "PutTargets refuses a bus of another account whose policy does not admit the caller's account.",
+        evidence.Evidence.REPORTED,
+        "ministryofjustice/modernisation-platform-environments#19002",
+    ),
+    evidence.Rule(
+        "events-target-missing-bus",
+        "It answers the same for a bus of another account that is not there.",
+        evidence.Evidence.INFERRED,
+        "The caller may not know whether the bus exists; no report tells of this case.",
+    ),
+)
 
 MAX_BYTES = 1024 * 1024
 """Of all entries of a request. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""

@@ -30,6 +30,33 @@ if TYPE_CHECKING:
 
     from local.server import LocalAws
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "lambda-error-payload",
+        "A function that raises answers 200 with FunctionError, and type, message and trace of the error.",
+        Evidence.RECORDED,
+        "lambda/invoke-errors.json",
+    ),
+    Rule(
+        "lambda-process-ends",
+        "A process that ends is a Runtime.ExitError.",
+        Evidence.RECORDED,
+        "lambda/invoke-errors.json",
+    ),
+    Rule(
+        "lambda-timeout",
+        "A function that takes too long is killed, and answers Sandbox.Timedout.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html",
+    ),
+    Rule(
+        "lambda-environment",
+        "A function has the variables of its configuration and those that Lambda gives every function.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html",
+    ),
+)
+
 
 RULES: tuple[Rule, ...] = (
     Rule(

@@ -13,10 +13,33 @@ from moto.core.utils import unix_time_millis
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 from moto.sqs.models import Message, _filter_message_attributes
 
+from local.evidence import Evidence, Rule
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moto.sqs.models import Queue
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sqs-visibility-timeout",
+        "A received message is hidden from all others until its visibility timeout ends.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html",
+    ),
+    Rule(
+        "sqs-longest-visibility",
+        "A message can be hidden for 43,200 seconds, counted from its receipt.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html",
+    ),
+    Rule(
+        "sqs-gone-message",
+        "To hide a message that was deleted is an InvalidParameterValue.",
+        Evidence.REPORTED,
+        "https://github.com/localstack/localstack/blob/8b9a79f05846835cf4dff63ab7eefdde9df83783/tests/aws/services/sqs/test_sqs.py",
+    ),
+)
 
 LONGEST_VISIBILITY = 43_200
 """Seconds. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html"""

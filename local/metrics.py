@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 
     from local.server import LocalAws
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "cloudwatch-embedded-format",
+        "A line of a log in the embedded metric format becomes metrics.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html",
+    ),
+    Rule(
+        "cloudwatch-dimensions",
+        "Statistics are of the metric with exactly the dimensions that are asked for.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Dimension",
+    ),
+)
+
 
 RULES: tuple[Rule, ...] = (
     Rule(

@@ -24,10 +24,50 @@ from moto.sqs.models import Message, Queue, sqs_backends
 from moto.sqs.responses import SQSResponse
 
 from local import messages
+from local.evidence import Evidence, Rule
 from local.iam.operations import moved_from
 
 if TYPE_CHECKING:
     from local.server import LocalAws
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sqs-move-task",
+        "A move task takes messages to a named queue, or each to the queue that it came from.",
+        Evidence.RECORDED,
+        "sqs/move-tasks.json",
+    ),
+    Rule(
+        "sqs-one-move-task",
+        "A queue has one move task at a time; a second one is an InvalidParameterValue.",
+        Evidence.RECORDED,
+        "sqs/move-tasks.json",
+    ),
+    Rule(
+        "sqs-move-task-handle",
+        "A handle that is none is an InvalidParameterValue; an unknown queue or task is not found.",
+        Evidence.RECORDED,
+        "sqs/move-tasks.json",
+    ),
+    Rule(
+        "sqs-move-without-origin",
+        "A task without a destination fails at a message that no queue gave up: CouldNotDetermineMessageSource.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dlq-redrive.html",
+    ),
+    Rule(
+        "sqs-moved-message",
+        "A moved message has a new id and a new time.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html",
+    ),
+    Rule(
+        "sqs-move-task-extent",
+        "A task moves what waits when it starts, and no message that comes later.",
+        Evidence.INFERRED,
+        "Nothing documents it; otherwise messages that fail again at once would be moved for ever.",
+    ),
+)
 
 _ORIGIN = "DeadLetterQueueSourceArn"
 _NO_ORIGIN = "CouldNotDetermineMessageSource"

@@ -16,12 +16,40 @@ from moto.awslambda_simple.models import lambda_simple_backends
 from moto.sqs.models import sqs_backends
 
 from local.accounts import account_of
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from moto.awslambda.models import EventSourceMapping
     from moto.sqs.models import Message, Queue
 
     from local.server import LocalAws
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "lambda-sqs-record",
+        "The record of a message has its attributes and, if it has any of its own, their digest.",
+        Evidence.RECORDED,
+        "lambda/sqs-event-source.json",
+    ),
+    Rule(
+        "lambda-sqs-error",
+        "A function that fails keeps the whole batch.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html",
+    ),
+    Rule(
+        "lambda-sqs-failures",
+        "With ReportBatchItemFailures the named messages stay; an answer without sense keeps all.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html",
+    ),
+    Rule(
+        "lambda-sqs-permissions",
+        "Lambda polls with the function's role, which needs three permissions on the queue.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html",
+    ),
+)
 
 _LOG = logging.getLogger(__name__)
 _DEFAULT_CONCURRENCY = 4  # batches at a time; Lambda begins with five and goes far beyond

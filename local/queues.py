@@ -16,10 +16,32 @@ from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
 from local import messages, moves, sending
+from local.evidence import Evidence, Rule
 from local.pollers import Poller
 
 if TYPE_CHECKING:
     from local.server import LocalAws
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sqs-dead-letter",
+        "A message that was received maxReceiveCount times goes to the dead-letter queue with its id.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html",
+    ),
+    Rule(
+        "sqs-dead-letter-source",
+        "A message that SQS moved to a dead-letter queue says by DeadLetterQueueSourceArn where it came from.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html",
+    ),
+    Rule(
+        "sqs-batches-of-handles",
+        "DeleteMessageBatch and ChangeMessageVisibilityBatch have the limits of SendMessageBatch.",
+        Evidence.RECORDED,
+        "sqs/batches-and-limits.json",
+    ),
+)
 
 _original_receive = SQSBackend.receive_message
 _original_change_visibility = SQSBackend.change_message_visibility

@@ -21,7 +21,7 @@ from local.evidence import Evidence, Rule
 if TYPE_CHECKING:
     from moto.sqs.models import Message, Queue
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     Rule(
         "sqs-batch-bad-entry",
         "SendMessageBatch with an entry that SQS does not take is a 200: that entry is in Failed, the others are sent.",

@@ -51,6 +51,45 @@ from local.evidence import Evidence, Rule
 if TYPE_CHECKING:
     from local.server import LocalAws
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "states-same-execution",
+        "The same name and input of an execution that runs is that execution; other input is refused.",
+        Evidence.RECORDED,
+        "stepfunctions/start-execution.json",
+    ),
+    Rule(
+        "states-input",
+        "Input that is not JSON is an InvalidExecutionInput.",
+        Evidence.RECORDED,
+        "stepfunctions/start-execution.json",
+    ),
+    Rule(
+        "states-stop",
+        "A stopped execution is ABORTED at once.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html",
+    ),
+    Rule(
+        "states-lambda-errors",
+        "Errors of Lambda itself have a name that begins with Lambda.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html",
+    ),
+    Rule(
+        "states-uncaught",
+        "States.ALL does not stand for States.Runtime and States.DataLimitExceeded.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html",
+    ),
+    Rule(
+        "states-roles",
+        "Tasks call with the role of the state machine, which has to trust Step Functions.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html",
+    ),
+)
+
 _EXEC = "moto.stepfunctions.parser.asl.component.state.exec"
 _CALLERS = (
     f"{_EXEC}.state_task.lambda_eval_utils",
