@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto.s3.models import s3_backends
 
+from local.s3 import uploads
 from replicator.errors import ErrorCode, PermanentError
 from tests.integration.conftest import wait_for
 from tests.integration.sweep_world import ACCOUNT, NOW, SPOKE, Counted, SweepWorld, Version
@@ -220,6 +221,8 @@ def test_thousands_of_uploads_are_looked_at_page_by_page(world: SweepWorld, vers
     for number in range(2500):
         key = f"{version.place}{number:04}/weights"
         backend.create_multipart_upload(world.bucket, key, {}, "STANDARD", {}, None, "", "")
+    for upload in backend.get_bucket(world.bucket).multiparts.values():
+        uploads.begin(upload)
     ended = Version(version.group, 2)  # its key comes after all others
     world.claimed(ended)
     world.ledger.begin_round(ended.arn, 1, NOW)

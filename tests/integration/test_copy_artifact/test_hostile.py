@@ -10,6 +10,7 @@ import pytest
 from moto.s3.models import s3_backends
 
 from local.faults import Fault
+from local.s3 import uploads
 from replicator.aws.artifact_calls import s3_client
 from replicator.aws.artifact_hub import Hub
 from replicator.aws.artifact_uploads import Uploads
@@ -202,6 +203,8 @@ def test_an_upload_of_such_a_key_hides_no_other(aws: World) -> None:
     keys = [f"models/{SPOKE}/x/{CONTROL}", f"models/{SPOKE}/y/a b+c%2F ü"]
     for key in keys:
         backend.create_multipart_upload(HUB_BUCKET, key, {}, "STANDARD", [], None, "AES256", None)
+    for upload in backend.get_bucket(HUB_BUCKET).multiparts.values():
+        uploads.begin(upload)
     found = list(OpenUploads(aws.own, HUB_BUCKET, HUB).list())
     assert [upload.key for upload in found] == keys
     hub = Hub(s3_client(aws.own, "eu-west-1", 1), HUB, HUB_BUCKET, "")
