@@ -12,6 +12,10 @@ PYTHON ?= $(shell for p in \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# LocalStack and two npm packages: what the second opinion asks.
+SECOND := .venv-second-opinion
+SECOND_READY := $(SECOND)/.ready
+SECOND_PINS := $(addprefix requirements/,second-opinion.txt package.json package-lock.json)
 # SAM looks for python3.13 on the PATH; nothing here reports to anybody.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -23,10 +27,10 @@ JOBS ?= 2
 SIDE_BY_SIDE := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test load nightly check format lock setup redrive reconcile backfill clean
+.PHONY: help demo local test load nightly second-opinion check format lock setup redrive reconcile backfill clean
 
 help: ## List the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: setup ## Approve models in two spokes and see their mirrors, on a local AWS
 	@$(OFFLINE) $(BIN)/python -m local.demo $(ARGS)
@@ -40,8 +44,12 @@ test: setup ## Run all tests: make test ARGS="tests/unit -k plan" runs some, JOB
 load: setup ## Approve 1,000 versions of 20 spokes at once on a local AWS: how fast, how fair, what bounds it
 	@$(OFFLINE) PYTHONPATH=layers/core $(BIN)/python -m tests.bench.load $(ARGS)
 
-nightly: setup ## Every fault at every request, and pairs of crashes: make nightly ARGS="--minutes 60 --seed 7"
-	@$(OFFLINE) PYTHONPATH=.:layers/core $(BIN)/python -m tests.faults.nightly $(ARGS)
+nightly: setup ## Every fault at every request, pairs of crashes, and the second opinion: make nightly ARGS="--minutes 60 --seed 7"
+	@status=0; $(OFFLINE) PYTHONPATH=.:layers/core $(BIN)/python -m tests.faults.nightly $(ARGS) || status=1; \
+		$(MAKE) --no-print-directory second-opinion ARGS= || status=1; exit $$status
+
+second-opinion: setup $(SECOND_READY) ## Compare product and local AWS with LocalStack and other implementations
+	@$(OFFLINE) PYTHONPATH=.:layers/core $(BIN)/python -m tests.second_opinion $(ARGS)
 
 check: setup ## Lint, types, import contracts and templates
 	$(BIN)/ruff format --check .
@@ -70,6 +78,10 @@ lock: ## Pin the requirements again (needs uv)
 		-c requirements/dev.txt layers/core/requirements.in -o layers/core/requirements.txt
 	cd requirements && uv pip compile --python-version 3.13 --universal --generate-hashes --no-emit-index-url \
 		--no-header -q lambda-image.in -o lambda-image.txt
+	# Not --universal: LocalStack cannot be had for Python 3.14.
+	cd requirements && uv pip compile --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q \
+		second-opinion.in -o second-opinion.txt
+	cd requirements && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 setup: $(READY)
 
@@ -80,5 +92,17 @@ $(READY): requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 	@touch $(READY)
 
+$(SECOND_READY): $(SECOND_PINS)
+	@test -n "$(PYTHON)" || { echo "Python 3.13 was not found: install it, or say where it is: make PYTHON=/path/to/python3.13"; exit 1; }
+	@for program in node npm; do command -v $$program >/dev/null || \
+		{ echo "$$program was not found: install Node.js 20 or later; Debian 13: apt-get install nodejs npm"; exit 1; }; done
+	@echo "Setting up $(SECOND) with $(PYTHON) (a minute or two, once)"
+	@$(PYTHON) -m venv --clear $(SECOND)
+	@$(SECOND)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r requirements/second-opinion.txt
+	@cp requirements/package.json requirements/package-lock.json $(SECOND)/
+	@npm ci --prefix $(SECOND) --no-audit --no-fund --ignore-scripts --loglevel error
+	@touch $(SECOND_READY)
+
 clean: ## Remove what was built and set up
-	rm -rf $(VENV) .aws-sam .build .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(SECOND) .aws-sam .build .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

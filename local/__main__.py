@@ -52,10 +52,11 @@ The artifact of {lost_name} is missing. Approve it, and read in the dead-letter 
       --message-attribute-names All --visibility-timeout 0 --output text \\
       --query 'Messages[].MessageAttributes.[code.StringValue, reason.StringValue]'
 
-Put it there, and send the event back:
+Bring it back by deleting its delete marker, and send the event back:
 
-  aws --profile spoke-b s3 cp {kept} \\
-      {missing}
+  aws --profile spoke-b s3api delete-object --bucket {missing_bucket} --key {missing_key} \\
+      --version-id $(aws --profile spoke-b s3api list-object-versions --bucket {missing_bucket} \\
+      --prefix {missing_key} --query 'DeleteMarkers[0].VersionId' --output text)
   aws --profile hub lambda invoke --function-name {redrive} --payload '{{}}' {folder}/redriven.json
   aws --profile hub sagemaker list-model-packages --model-package-group-name {lost_group}
 
@@ -129,6 +130,7 @@ def guide(landscape: Landscape, config: Path, seeded: Seeded) -> str:
     """Write how to look around."""
     aws, hub = landscape.aws, landscape.hub
     first, lost = seeded.versions[0], seeded.lost
+    missing_bucket, _, missing_key = seeded.missing.removeprefix("s3://").partition("/")
     return _GUIDE.format(
         endpoint=aws.endpoint,
         region=aws.region,
@@ -141,8 +143,8 @@ def guide(landscape: Landscape, config: Path, seeded: Seeded) -> str:
         lost=lost.arn,
         lost_name=lost.arn.rpartition("model-package/")[2],
         lost_group=f"{lost.account}-{lost.trained.name}",
-        missing=seeded.missing,
-        kept=seeded.kept,
+        missing_bucket=missing_bucket,
+        missing_key=missing_key,
         hub=hub.account,
         machine=hub.outputs["StateMachineArn"],
         bucket=hub.outputs["BucketName"],

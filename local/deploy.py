@@ -23,12 +23,36 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from local import resources
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from local.server import LocalAws
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "cloudformation-definition-substitutions",
+        "CloudFormation replaces ${name} in the definition of a state machine by DefinitionSubstitutions, and leaves "
+        "the context object of ASL ($$) alone.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html",
+    ),
+    Rule(
+        "cloudformation-archive-pattern",
+        "The EventPattern of an archive is an object in a template and a text in the API of EventBridge.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-archive.html",
+    ),
+    Rule(
+        "cloudformation-sam-transform",
+        "CloudFormation makes a template with the SAM transform into plain resources before it creates them.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/what-is-sam.html",
+    ),
+)
 
 
 @dataclass(frozen=True)

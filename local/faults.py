@@ -8,8 +8,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
+from local.evidence import Evidence, Rule
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "s3-error-inside-200",
+        "S3 may answer 200 and then an error in the body, when a copy or a completion fails late.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html",
+    ),
+    Rule(
+        "s3-error-document",
+        "An error of S3 is an XML document with Code, Message and RequestId; to HEAD it has no body.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

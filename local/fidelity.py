@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 
+from local import kms
 from local.ecr import LocalRegistry
 from local.ecr import install as install_ecr
 from local.iam import IamMiddleware
@@ -37,12 +38,15 @@ def wrap(aws: LocalAws, app: Any, stack: ExitStack, *, enforce_iam: bool) -> Any
         aws.events.emit(account, region, source, kind, detail, about)
 
     lookups = Lookups(aws)
+    aws.aws_images = lookups.aws_images
     aws.registry = SageMakerRegistry(
-        Hooks(emit=emit, resolve_image=lookups.resolve_image, exists=lookups.exists)
+        Hooks(emit=emit, resolve_image=lookups.resolve_image, exists=lookups.exists),
+        arn_spelling=aws.arn_spelling,
     )
     # IAM has decided before. moto would deny by every Deny of a bucket's policy, whatever its conditions.
     aws.patch(FakeBucket, "get_permission", lambda bucket, action, resource: PermissionResult.PERMITTED)
     aws.s3_rules = stack.enter_context(faithful_s3())
+    kms.install(aws.patch)
     app = SageMakerMiddleware(app, aws.registry)
     iam = IamMiddleware(
         app,

@@ -58,6 +58,28 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "lambda-warm-processes",
+        "A process is kept for the next invocation, and more are started when invocations overlap.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html",
+    ),
+    Rule(
+        "lambda-environment",
+        "A function sees its own variables and those that Lambda reserves, with its role's credentials.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html",
+    ),
+    Rule(
+        "lambda-unhandled-error",
+        "When a handler raises, the answer has X-Amz-Function-Error, and errorMessage, errorType and stackTrace.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html",
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Result:
     """What an invocation gave: the payload, and whether it is the description of an error."""

@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from local.deploy import Stack, deploy
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from local.server import LocalAws
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-default-bucket",
+        "The SageMaker Python SDK keeps models in a bucket sagemaker-{region}-{account}, which it makes itself.",
+        Evidence.DOCUMENTED,
+        "https://sagemaker.readthedocs.io/en/stable/api/utility/session.html",
+    ),
+)
 
 ROOT = Path(__file__).parents[1]
 HUB = "999999999999"

@@ -37,6 +37,22 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "cloudwatch-embedded-metrics",
+        "What a function logs in the embedded metric format becomes metrics.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html",
+    ),
+    Rule(
+        "cloudwatch-exact-dimensions",
+        "A statistic is of the metric with exactly the dimensions that are asked for.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Dimension",
+    ),
+)
+
+
 _moto_filter = MetricDatumBase.filter
 
 

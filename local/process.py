@@ -19,9 +19,51 @@ from typing import TYPE_CHECKING, Any
 from moto.logs.models import logs_backends
 
 from local import metrics
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "lambda-log-lines",
+        "The log of an invocation begins with START and ends with END and REPORT, each with the request's id.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html",
+    ),
+    Rule(
+        "lambda-timeout-kills",
+        "At its timeout the process of a function is killed, and the next invocation gets a new one.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html",
+    ),
+    Rule(
+        "lambda-search-path",
+        "The function's own code is found before what its layers have, and both before the runtime's packages.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/python-package.html#python-package-searchpath",
+    ),
+    Rule(
+        "lambda-context",
+        "A handler gets a context with the request's id, the function's name, memory and ARN, and the time left.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/lambda/latest/dg/python-context.html",
+    ),
+    Rule(
+        "lambda-runtime-errors",
+        "What goes wrong around a handler is Runtime.ImportModuleError, Runtime.HandlerNotFound or "
+        "Runtime.MarshalError, with the messages of the runtime interface client.",
+        Evidence.DOCUMENTED,
+        "https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/awslambdaric/bootstrap.py",
+    ),
+    Rule(
+        "lambda-killed-message",
+        "A process that is killed by a signal ends an invocation with 'Runtime exited with error: signal: killed'.",
+        Evidence.INFERRED,
+        "the message for an exit status has the same form, and reports of functions out of memory show this one",
+    ),
+)
+"""Also those of `local.worker`, the process itself, which cannot import this package."""
 
 _INIT_SECONDS = 60.0
 """For the imports. Lambda allows 10 before it begins again; a busy laptop may need more."""

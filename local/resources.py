@@ -17,7 +17,10 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Stack, cloudformation_backends
 from moto.cloudformation.parsing import get_model_map
 from moto.core.exceptions import JsonRESTError
-from moto.events.models import Archive, EventBus, Rule, events_backends
+from moto.events.models import Archive, EventBus, events_backends
+from moto.events.models import Rule as MotoRule
+
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +31,27 @@ if TYPE_CHECKING:
     Applier = Callable[[Client, dict[str, Any]], None]
 
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "cloudformation-keeps-bucket-policy",
+        "A stack fails on a bucket that has a policy which the stack did not write; the policy stays.",
+        Evidence.RECORDED,
+        "cloudformation/bucket-policy.json",
+    ),
+    Rule(
+        "cloudformation-no-value-in-lists",
+        "AWS::NoValue in a list leaves the entry out.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html",
+    ),
+)
+
+
 class ExistsError(Exception):
     """What a stack is to make is there already and is not its own, in CloudFormation's words."""
 
 
-_moto_create_rule = Rule.create_from_cloudformation_json.__func__
+_moto_create_rule = MotoRule.create_from_cloudformation_json.__func__
 _moto_clean_json = parsing.clean_json
 _moto_parse_template = Stack.parse_template
 
@@ -42,7 +61,7 @@ def install(aws: LocalAws) -> None:
     aws.patch(EventBus, "physical_resource_id", property(lambda bus: bus.name))
     aws.patch(Archive, "physical_resource_id", property(lambda archive: archive.name))
     aws.patch(LayerVersion, "physical_resource_id", property(lambda layer: layer.arn))
-    aws.patch(Rule, "create_from_cloudformation_json", classmethod(_create_rule))
+    aws.patch(MotoRule, "create_from_cloudformation_json", classmethod(_create_rule))
     aws.patch(parsing, "clean_json", _clean_json)
     aws.patch(Stack, "parse_template", staticmethod(_parse_template))
     aws.patch(LayerVersion, "cloudformation_name_type", staticmethod(lambda: "LayerName"))
@@ -97,17 +116,17 @@ def _keep_from_replacing(s3: Any, stack: Stack, bucket: str) -> None:
 
 
 def _create_rule(
-    cls: type[Rule],
+    cls: type[MotoRule],
     /,
     resource_name: str,
     cloudformation_json: dict[str, Any],
     account_id: str,
     region_name: str,
     **others: Any,
-) -> Rule:
+) -> MotoRule:
     """Make a rule. When EventBridge refuses its targets, take it back, and let CloudFormation say why."""
     try:
-        rule: Rule = _moto_create_rule(
+        rule: MotoRule = _moto_create_rule(
             cls, resource_name, cloudformation_json, account_id, region_name, **others
         )
     except JsonRESTError as error:

@@ -9,8 +9,6 @@ from local.demo import models
 from local.demo.scientist import AWS_REGISTRIES, Registered, Scientist, aws_sklearn
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from local.landscape import Landscape
 
 SEEDS = {"spoke-a": ("tumours", "wines"), "spoke-b": ("diabetes", "irises")}
@@ -27,13 +25,10 @@ class Seeded:
         All, the first of them in ``spoke-a``, the last in ``spoke-b``.
     missing
         Location of the artifact that the last version names and that is not there.
-    kept
-        File with this artifact, for putting it there.
     """
 
     versions: list[Registered]
     missing: str
-    kept: Path
 
     @property
     def lost(self) -> Registered:
@@ -65,6 +60,4 @@ def seed(landscape: Landscape) -> Seeded:
     lost = versions[-1]
     missing = next(uri for uri in lost.artifacts if uri.endswith("/model.tar.gz"))
     person.delete(missing)
-    kept = aws.root / "model.tar.gz"
-    kept.write_bytes(lost.trained.archives["model"])
-    return Seeded(versions, missing, kept)
+    return Seeded(versions, missing)

@@ -21,7 +21,7 @@ from moto.core.config import default_user_config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local import events, functions, metrics, queues, resources, state_machines
+from local import events, functions, metrics, queues, resources, state_machines, state_tests, tables
 from local.accounts import (
     NO_FILES,
     PERSONA,
@@ -32,11 +32,13 @@ from local.accounts import (
     service_credentials,
 )
 from local.fidelity import wrap
+from local.sagemaker.values import ArnSpelling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from local.aws_images import AwsImages
     from local.ecr import LocalRegistry
     from local.iam import Authority
     from local.s3 import S3Rules
@@ -71,6 +73,8 @@ class LocalAws:
     enforce_iam
         Whether a call that the policies do not allow is refused; else it is only noted in
         ``authority.denials``.
+    arn_spelling
+        How ARNs of SageMaker spell the names of groups.
 
     Attributes
     ----------
@@ -80,6 +84,8 @@ class LocalAws:
         SageMaker's model registry.
     images
         The registries' endpoints of Amazon ECR.
+    aws_images
+        The images of AWS's own registries; tests move their tags.
     s3_rules
         The limits of S3, which tests may lower.
     """
@@ -94,7 +100,9 @@ class LocalAws:
         organization: str = "o-localorg01",
         workers: int = 4,
         enforce_iam: bool = True,
+        arn_spelling: ArnSpelling = ArnSpelling.AS_WRITTEN,
     ) -> None:
+        self.arn_spelling = arn_spelling
         self.host = host
         self.region = region
         self.organization = organization
@@ -110,6 +118,7 @@ class LocalAws:
         self.registry: SageMakerRegistry
         self.s3_rules: S3Rules
         self.images: LocalRegistry
+        self.aws_images: AwsImages
         self.events = events.EventBridge(self)
         self.queues = queues.Queues(self)
         self.functions = functions.Functions(self, limit=workers)
@@ -150,6 +159,8 @@ class LocalAws:
         self._stack.callback(self._server.server_close)
         resources.install(self)
         metrics.install(self)
+        tables.install(self)
+        state_tests.install(self)
         for part in (self.events, self.functions, self.queues, self.state_machines):
             part.install()
             self._stack.callback(part.close)

@@ -115,6 +115,40 @@ _CONFIG = Config(
 )
 
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "stepfunctions-role",
+        "A task calls with the role of its state machine, or with the role in its Credentials.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-access-cross-acct-resources.html",
+    ),
+    Rule(
+        "stepfunctions-lambda-errors",
+        "A failed invocation has the errorType of Lambda as its error, and Lambda's answer as its cause.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html",
+    ),
+    Rule(
+        "stepfunctions-uncaught",
+        "States.Runtime and States.DataLimitExceeded are not caught by States.ALL.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html",
+    ),
+    Rule(
+        "stepfunctions-stopped",
+        "A stopped execution is ABORTED at once and stays so, whatever its task comes to.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html",
+    ),
+    Rule(
+        "stepfunctions-same-name",
+        "StartExecution with the name and the input of a running execution answers with that execution.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html",
+    ),
+)
+
+
 class _Parsed:
     """Parses a definition once; every execution gets a copy, because the engine notes its way in it.
 

@@ -18,14 +18,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
-from tools.real_checks import images, messages, registry, storage
+from tools.real_checks import images, machines, messages, registry, spelling, storage
 from tools.real_checks.checks import Check, Outcome, Result, attempt
 from tools.real_checks.world import Side, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-CHECKS: tuple[Check, ...] = (*registry.CHECKS, *storage.CHECKS, *images.CHECKS, *messages.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *registry.CHECKS,
+    *storage.CHECKS,
+    *images.CHECKS,
+    *messages.CHECKS,
+    *spelling.CHECKS,
+    *machines.CHECKS,
+)
 PREFIX = "rr-check-"
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 

@@ -16,7 +16,7 @@ from replicator.errors import PermanentError
 from replicator.events import ModelPackageEvent, admit
 from replicator.fields import Decided, Drop, Each, ReadOnly, Refuse, Values
 from replicator.identifiers import ModelPackageArn
-from replicator.mirror import METADATA, desired
+from replicator.mirror import LIFECYCLE, METADATA, desired
 from replicator.plan import plan
 from replicator.policy import Policy
 
@@ -95,6 +95,7 @@ def dropped() -> dict[str, list[str]]:
     source = {
         "SourceUri": str(ARN),
         METADATA: {f"{provenance.PREFIX}...": "x"},
+        LIFECYCLE: {"Stage": "Production", "StageStatus": "Approved"},
         _LATER: "x",
     }
     for path, reason in desired(source, {}, "").dropped.items():

@@ -10,7 +10,7 @@ from replicator.aws.sessions import Sessions
 from replicator.counting import copied_artifact
 from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
-from replicator.observability import count, logger
+from replicator.observability import count, logger, without_secrets
 from replicator.settings import CopyArtifactSettings
 from replicator.steps import CopyRequest
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a `replicator.steps.CopyRequest`, answer a `replicator.steps.CopyAnswer`.
 

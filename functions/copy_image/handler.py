@@ -9,7 +9,7 @@ from replicator.aws.images import mirror_image
 from replicator.aws.sessions import Sessions
 from replicator.counting import copied_image
 from replicator.identifiers import ModelPackageArn
-from replicator.observability import count, logger
+from replicator.observability import count, logger, without_secrets
 from replicator.settings import CopyImageSettings
 from replicator.steps import CopyRequest
 
@@ -21,6 +21,7 @@ SECONDS_TO_ANSWER = 10
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.CopyAnswer` for a `replicator.steps.CopyRequest`."""
     settings = CopyImageSettings.from_environment(os.environ)

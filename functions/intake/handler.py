@@ -17,7 +17,7 @@ from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import client_config, new_session
 from replicator.aws.slots import Slots
 from replicator.counting import taken
-from replicator.observability import count, logger
+from replicator.observability import count, logger, without_secrets
 from replicator.operations.intake import DEFERRED, Intake
 from replicator.settings import IntakeSettings
 
@@ -40,6 +40,7 @@ def _take(record: SQSRecord, intake: Intake) -> None:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Take a batch of messages in; those that have to come again are named in the answer."""
     settings = IntakeSettings.from_environment(os.environ)

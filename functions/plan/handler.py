@@ -12,7 +12,7 @@ from replicator.aws.sessions import Sessions
 from replicator.aws.slots import Slots
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
-from replicator.observability import logger
+from replicator.observability import logger, without_secrets
 from replicator.operations.planning import Planning
 from replicator.settings import PlanSettings
 from replicator.steps import RunInput
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.PlanAnswer` for a `replicator.steps.RunInput`."""
     settings = PlanSettings.from_environment(os.environ)

@@ -14,7 +14,7 @@ from replicator.aws.sessions import Sessions, new_session
 from replicator.aws.slots import Slots
 from replicator.counting import reconciled
 from replicator.errors import ErrorCode
-from replicator.observability import count, logger
+from replicator.observability import count, logger, without_secrets
 from replicator.operations.comparing import Comparing
 from replicator.operations.feeding import Budget, Feeder
 from replicator.operations.reconciling import Reconciling
@@ -33,6 +33,7 @@ SECONDS_TO_ANSWER = 60.0
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `ReconcileAnswer` for a `ReconcileRequest`, see `replicator.reconciliation`."""
     settings = ReconcileSettings.from_environment(os.environ)

@@ -11,7 +11,7 @@ from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import client_config, new_session
 from replicator.aws.slots import Slots
 from replicator.counting import failed
-from replicator.observability import count, logger
+from replicator.observability import count, logger, without_secrets
 from replicator.operations.failing import Ending, Failing, FailureRequest
 from replicator.settings import RecordFailureSettings
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `FailureAnswer` for a `FailureRequest`, see `replicator.operations.failing`."""
     settings = RecordFailureSettings.from_environment(os.environ)

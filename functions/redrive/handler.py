@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from replicator.aws.sessions import client_config, new_session
-from replicator.observability import logger
+from replicator.observability import logger, without_secrets
 from replicator.operations.redriving import Redrive, RedriveRequest
 from replicator.settings import RedriveSettings
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `RedriveAnswer` for a `RedriveRequest`, see `replicator.operations.redriving`."""
     settings = RedriveSettings.from_environment(os.environ)

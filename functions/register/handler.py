@@ -15,7 +15,7 @@ from replicator.aws.slots import Slots
 from replicator.counting import registered
 from replicator.errors import ErrorCode
 from replicator.identifiers import ModelPackageArn
-from replicator.observability import count, logger
+from replicator.observability import count, logger, without_secrets
 from replicator.operations.grouping import Groups
 from replicator.operations.registering import Registering
 from replicator.settings import RegisterSettings
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.RegisterAnswer` for a `replicator.steps.RegisterRequest`."""
     settings = RegisterSettings.from_environment(os.environ)

@@ -13,7 +13,7 @@ from replicator.aws.open_uploads import OpenUploads
 from replicator.aws.sessions import client_config, new_session
 from replicator.aws.slots import Slots
 from replicator.counting import swept
-from replicator.observability import count, logger
+from replicator.observability import count, logger, without_secrets
 from replicator.operations.failing import Ending
 from replicator.operations.sweeping import Sweep
 from replicator.settings import SweepSettings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_secrets
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.operations.sweeping.SweepAnswer`. It takes nothing from the event."""
     settings = SweepSettings.from_environment(os.environ)

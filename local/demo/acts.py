@@ -144,7 +144,7 @@ def redrive(stage: Stage) -> None:
     if not letters:
         return
     with stage.screen.step("Putting the artifact back, and redriving"):
-        stage.owner(IRISES).put(lost, version.trained.archives["model"])
+        stage.owner(IRISES).bring_back(lost)
         sent = stage.hub.redrive(MISSING)
         stage.screen.news(f"{sent} message is back in the intake queue")
         stage.hub.wait_for([version.arn], stage.patience, stage.tell)

@@ -139,24 +139,36 @@ class Scientist:
         self._client("s3").put_object(Bucket=bucket, Key=key, Body=data)
 
     def delete(self, uri: str) -> None:
-        """Delete an artifact."""
+        """Delete an artifact, so that it can be brought back: the bucket keeps versions from now on."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        self._client("s3").delete_object(Bucket=bucket, Key=key)
+        s3 = self._client("s3")
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        s3.delete_object(Bucket=bucket, Key=key)
+
+    def bring_back(self, uri: str) -> None:
+        """Undo the deletion of an artifact, by deleting its delete marker."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        s3 = self._client("s3")
+        for marker in s3.list_object_versions(Bucket=bucket, Prefix=key)["DeleteMarkers"]:
+            s3.delete_object(Bucket=bucket, Key=key, VersionId=marker["VersionId"])
 
     def delete_everything(self) -> tuple[int, int]:
         """Delete the account's SageMaker bucket and all its repositories; give how many objects and images."""
         s3, ecr = self._client("s3"), self._client("ecr")
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
-        keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
-        for key in keys:
-            s3.delete_object(Bucket=self.bucket, Key=key)
+        pages = s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket)
+        versions, markers = [], []
+        for page in pages:
+            versions += page.get("Versions", [])
+            markers += page.get("DeleteMarkers", [])
+        for version in versions + markers:
+            s3.delete_object(Bucket=self.bucket, Key=version["Key"], VersionId=version["VersionId"])
         s3.delete_bucket(Bucket=self.bucket)
         images = 0
         for repository in ecr.describe_repositories()["repositories"]:
             name = repository["repositoryName"]
             images += len(ecr.list_images(repositoryName=name)["imageIds"])
             ecr.delete_repository(repositoryName=name, force=True)
-        return len(keys), images
+        return len(versions), images
 
     def leftovers(self) -> list[str]:
         """List what is left of the SageMaker bucket and the repositories."""

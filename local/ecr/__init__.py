@@ -14,14 +14,11 @@ How to use it::
 token that says who asked. moto keeps the repositories and images, so that its ``DescribeImages`` and the
 endpoint never disagree; the layers' bytes are files in ``folder``.
 
-What the endpoint does as Amazon ECR documents or is known to do (see `endpoint` for each source): a
-repository must exist; blobs are read through a 307 to another host that refuses ``Authorization``;
-``PATCH`` answers 201; tags may be immutable, even for the same image again; a manifest must not name
-missing layers or images; referrers are listed; limits of size. Another account gets in by the
-repository's policy only.
+What the endpoint and the API do as Amazon ECR does is listed as ``RULES`` in each module, each with what it rests on.
+Another account gets in by the repository's policy only.
 
-Known from documentation and issue threads alone, not seen on the service: the exact codes for a manifest
-that names missing content, and the answer to a blob whose digest is wrong.
+Two answers are selectable, because an account may see either: `Repositories.blob_mounting` (an account setting) and
+`Repositories.takes_referrers` (documented one way, reported the other).
 """
 
 from local.ecr.control import install

@@ -11,8 +11,19 @@ import fnmatch
 import json
 from typing import TYPE_CHECKING, Any
 
+from local.evidence import Evidence, Rule
+
 if TYPE_CHECKING:
     from local.ecr.tokens import Caller
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "ecr-repository-policy",
+        "Another account gets into a repository by its policy only; a Deny wins.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policies.html",
+    ),
+)
 
 
 def policy_allows(policy: str | None, caller: Caller, action: str) -> bool:

@@ -6,6 +6,7 @@ registry. Each function below takes the place of one of moto's.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -20,9 +21,57 @@ from moto.sts.models import sts_backends
 
 from local.ecr.repositories import RegistryError
 from local.ecr.tokens import LIFETIME_SECONDS, Caller
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from local.ecr.server import LocalRegistry
+
+_API = "https://docs.aws.amazon.com/AmazonECR/latest/APIReference"
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "ecr-proxy-endpoint",
+        "GetAuthorizationToken gives a token and the endpoint of each registry that was asked for.",
+        Evidence.DOCUMENTED,
+        f"{_API}/API_GetAuthorizationToken.html",
+    ),
+    Rule(
+        "ecr-download-url",
+        "GetDownloadUrlForLayer gives a presigned URL of object storage.",
+        Evidence.DOCUMENTED,
+        f"{_API}/API_GetDownloadUrlForLayer.html",
+    ),
+    Rule(
+        "ecr-put-image",
+        "PutImage refuses what the endpoint refuses of a manifest, with an exception of its own.",
+        Evidence.DOCUMENTED,
+        f"{_API}/API_PutImage.html",
+    ),
+    Rule(
+        "ecr-complete-layer-upload",
+        "CompleteLayerUpload refuses a wrong digest, an empty upload and small parts.",
+        Evidence.DOCUMENTED,
+        f"{_API}/API_CompleteLayerUpload.html",
+    ),
+    Rule(
+        "ecr-image-size",
+        "imageSizeInBytes of DescribeImages is the size of the layers, not of the configuration alone.",
+        Evidence.DOCUMENTED,
+        f"{_API}/API_ImageDetail.html",
+    ),
+    Rule(
+        "ecr-registry-of-another-account",
+        "A call with a registryId is about that account's registry, and needs its repository's policy.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html",
+    ),
+    Rule(
+        "ecr-one-repository-of-a-name",
+        "Of two that create a repository at once, one gets RepositoryAlreadyExistsException.",
+        Evidence.DOCUMENTED,
+        f"{_API}/API_CreateRepository.html",
+    ),
+)
 
 
 class Patch(Protocol):
@@ -118,13 +167,14 @@ def _complete_layer_upload(registry: LocalRegistry) -> Any:
         repository = backend._get_repository(repository_name, more.get("registry_id"))
         upload = repository.uploads.get(upload_id)
         data = bytes(upload.layer_parts) if upload else b""
-        done = original(backend, repository_name, upload_id, layer_digests, **more)
-        if done["layerDigest"] not in layer_digests:
-            del repository.layers[done["layerDigest"]]
-            message = f"The layer has the digest {done['layerDigest']}, not one of {layer_digests}"
-            raise _exception(RegistryError(400, "DIGEST_INVALID", message, "InvalidLayerException"))
-        registry.repositories.keep(repository, data)
-        return done
+        if upload:
+            try:
+                digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+                registry.repositories.keep(repository, data, digest if digest in layer_digests else "")
+            except RegistryError as error:
+                del repository.uploads[upload_id]
+                raise _exception(error) from error
+        return original(backend, repository_name, upload_id, layer_digests, **more)
 
     return complete_layer_upload
 

@@ -1,14 +1,4 @@
-"""The HTTP endpoint of one account's registry: the OCI Distribution API with Amazon ECR's habits.
-
-- Basic authentication with ``AWS:<token>``:
-  https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
-- ``PATCH`` answers 201, with a ``Range`` that does not move:
-  https://github.com/aws/containers-roadmap/issues/2831
-- layers come from Amazon S3 by a redirect:
-  https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html#ecr-setting-up-s3-gateway
-- referrers: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers
-- ``Docker-Content-Digest`` comes with ``HEAD`` of a manifest and not with ``GET``.
-"""
+"""The HTTP endpoint of one account's registry: the OCI Distribution API with Amazon ECR's habits."""
 
 from __future__ import annotations
 
@@ -20,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from local.ecr.http_handler import Handler
 from local.ecr.repositories import RegistryError
 from local.ecr.tokens import Caller, TokenError
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from moto.ecr.models import Repository
@@ -42,6 +33,71 @@ ACTIONS = {
     ("GET", "referrers"): "ecr:BatchGetImage",
     ("GET", "tags"): "ecr:ListImages",
 }
+
+_RECORDING = "ecr/registry-http.json"
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "ecr-basic-authentication",
+        "The endpoint takes Basic authentication with the user AWS and a token; without one it answers 401.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html",
+    ),
+    Rule(
+        "ecr-expired-token",
+        "An expired token is refused with 403 DENIED and a text that says so.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-docker.html",
+    ),
+    Rule(
+        "ecr-actions",
+        "Each request needs the action of the API that does the same.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html",
+    ),
+    Rule(
+        "ecr-patch-created",
+        "PATCH of an upload answers 201, not 202.",
+        Evidence.RECORDED,
+        _RECORDING,
+    ),
+    Rule(
+        "ecr-patch-range",
+        "The Range of the first PATCH is right; it stays the same for every later one, though all bytes are kept.",
+        Evidence.RECORDED,
+        _RECORDING,
+    ),
+    Rule(
+        "ecr-blob-redirect",
+        "GET of a blob is a 307 to object storage, which refuses a request that still has the Authorization.",
+        Evidence.RECORDED,
+        _RECORDING,
+    ),
+    Rule(
+        "ecr-manifest-digest-header",
+        "HEAD of a manifest has Docker-Content-Digest, GET has not.",
+        Evidence.RECORDED,
+        _RECORDING,
+    ),
+    Rule(
+        "ecr-oci-subject",
+        "OCI-Subject comes in answer to a manifest with a subject.",
+        Evidence.RECORDED,
+        _RECORDING,
+    ),
+    Rule(
+        "ecr-referrers-api",
+        "GET of referrers answers 200 with an index, an empty one where nothing refers to the digest.",
+        Evidence.REPORTED,
+        "sigstore/sigstore-js#1187",
+    ),
+    Rule(
+        "ecr-mount-needs-read",
+        "A blob is mounted for those who may read it in the source repository.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html",
+    ),
+)
 
 
 class RegistryHandler(Handler):
@@ -164,20 +220,14 @@ class RegistryHandler(Handler):
     def _patch_blobs_uploads(
         self, repository: Repository, session: str, query: dict[str, str], caller: Caller
     ) -> None:
-        repositories = self.registry.repositories
-        begins = re.match(r"(?:bytes[ =])?(\d+)-", self.headers.get("Content-Range", ""))
-        if begins and int(begins[1]) != repositories.uploaded(session):
-            raise RegistryError(
-                416, "BLOB_UPLOAD_INVALID", "The part does not begin where the last one ended"
-            )
-        repositories.append(session, self.pieces())
+        self.registry.repositories.append(session, self.pieces(), self._begins())
         self._send_session(201, repository, session)
 
     def _put_blobs_uploads(
         self, repository: Repository, session: str, query: dict[str, str], caller: Caller
     ) -> None:
         repositories = self.registry.repositories
-        repositories.append(session, self.pieces())
+        repositories.append(session, self.pieces(), self._begins())
         digest = query.get("digest", "")
         repositories.complete(repository, session, digest)
         place = f"{self.base_url}/v2/{repository.name}/blobs/{digest}"
@@ -197,8 +247,15 @@ class RegistryHandler(Handler):
 
     def _send_session(self, status: int, repository: Repository, session: str) -> None:
         place = f"{self.base_url}/v2/{repository.name}/blobs/uploads/{session}"
-        headers = {"Location": place, "Docker-Upload-Uuid": session, "Range": "0-0"}
-        self.send(status, b"", headers)
+        # The end of the first part, and of none but the first: https://github.com/aws/containers-roadmap/issues/2831
+        parts = self.registry.repositories.upload(session).parts
+        reached = f"0-{parts[0] - 1}" if parts else "0-0"
+        self.send(status, b"", {"Location": place, "Docker-Upload-Uuid": session, "Range": reached})
+
+    def _begins(self) -> int | None:
+        """Give the offset of the first byte of the body, where the client says it."""
+        said = re.match(r"(?:bytes[ =])?(\d+)-", self.headers.get("Content-Range", ""))
+        return int(said[1]) if said else None
 
 
 class StorageHandler(Handler):
@@ -209,8 +266,12 @@ class StorageHandler(Handler):
         registry: LocalRegistry = self.server.registry  # type: ignore[attr-defined]
         if "Authorization" in self.headers:
             # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-            text = b"<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>"
-            self.send(400, text, {"Content-Type": "application/xml"})
+            message = (
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+                "parameter or the Authorization header should be specified"
+            )
+            text = f"<Error><Code>InvalidArgument</Code><Message>{message}</Message></Error>"
+            self.send(400, text.encode(), {"Content-Type": "application/xml"})
             return
         file = registry.presigned_file(self.path)
         if file is None or self.command not in ("GET", "HEAD"):

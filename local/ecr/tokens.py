@@ -15,7 +15,18 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 
+from local.evidence import Evidence, Rule
+
 LIFETIME_SECONDS = 12 * 3600
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "ecr-token",
+        "A token is good for twelve hours, for every registry that its owner may use.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import ParseError
 
 from moto.sts.models import sts_backends
 
+from local.evidence import Evidence, Rule
 from local.iam.denials import Denial, Kind
 from local.iam.directory import (
     PERSONA,
@@ -28,6 +29,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from local.iam.requests import Call
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "iam-evaluation",
+        "A call is allowed when a policy allows it and none denies it; across accounts both sides have to allow it.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html",
+    ),
+    Rule(
+        "iam-session-policies",
+        "A session has what both its role and the policy of the session allow.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session",
+    ),
+    Rule(
+        "iam-transitive-tags",
+        "Transitive session tags stay in a chain of roles, and a caller cannot set them anew.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html",
+    ),
+)
 
 
 class Authority:

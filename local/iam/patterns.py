@@ -10,10 +10,40 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from local.evidence import Evidence, Rule
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Context = Mapping[str, "str | tuple[str, ...]"]
+
+_VARIABLES = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html"
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "iam-variables-after-the-fifth-colon",
+        "In a Resource, a policy variable is replaced after the fifth colon of the ARN only.",
+        Evidence.DOCUMENTED,
+        _VARIABLES,
+    ),
+    Rule(
+        "iam-variables-of-2012-10-17",
+        "Policy variables are replaced in policies of version 2012-10-17 only.",
+        Evidence.DOCUMENTED,
+        _VARIABLES,
+    ),
+    Rule(
+        "iam-variable-without-value",
+        "A variable without a value in the request, and without a default, matches nothing.",
+        Evidence.DOCUMENTED,
+        _VARIABLES,
+    ),
+    Rule(
+        "iam-arn-wildcards",
+        "A wildcard in an ARN stays between its colons, except after the fifth.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html",
+    ),
+)
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[^}]*)\}")
 _DEFAULTED = re.compile(r"(?P<key>[^,\s]+)\s*,\s*'(?P<default>[^']*)'")
@@ -64,7 +94,8 @@ def pattern(
 def matches_arn(text: str, arn: str, context: Context, *, variables: bool) -> bool:
     """Match an ARN with a pattern, each of the six parts between colons apart.
 
-    ``*`` alone matches everything. Raises `PolicyError` for a pattern that is no ARN.
+    ``*`` alone matches everything. Raises `PolicyError` for a pattern that is no ARN. Variables are replaced in the
+    last part only: the others name partition, service, region and account as they are.
     """
     if text == "*":
         return True
@@ -74,8 +105,8 @@ def matches_arn(text: str, arn: str, context: Context, *, variables: bool) -> bo
     given = arn.split(":", _ARN_COLONS)
     if len(given) != len(wanted):
         return False
-    for part, actual in zip(wanted, given, strict=True):
-        compiled = pattern(part, context, variables=variables)
+    for number, (part, actual) in enumerate(zip(wanted, given, strict=True)):
+        compiled = pattern(part, context, variables=variables and number == _ARN_COLONS)
         if compiled is None or not compiled.fullmatch(actual):
             return False
     return True

@@ -57,10 +57,15 @@ def patches(rules: S3Rules) -> list[tuple[Any, str, Callable[[Any], Any]]]:
         (S3Response, "upload_part_copy", instead(lambda request: uploads.upload_part_copy(request, rules))),
         (S3Response, "list_parts", instead(uploads.list_parts)),
         (S3Response, "list_multipart_uploads", instead(uploads.list_uploads)),
-        (S3Response, "abort_multipart_upload", instead(uploads.abort)),
         (S3Response, "_key_response_post", lambda old: _key_response_post(old, rules)),
-        (S3Response, "list_objects_v2", instead(listing.list_objects_v2)),
-        (S3Response, "list_object_versions", instead(listing.list_object_versions)),
+        (S3Response, "list_objects_v2", instead(lambda request: listing.list_objects_v2(request, rules))),
+        (
+            S3Response,
+            "list_object_versions",
+            instead(lambda request: listing.list_object_versions(request, rules)),
+        ),
+        (S3Response, "_bucket_response_put", _put_bucket_policy),
+        (S3Response, "_handle_range_header", _range),
         (S3Backend, "delete_object", objects.noting_deletion),
         (S3Backend, "get_object_tagging", objects.of_its_bucket),
         (S3Backend, "put_object_tagging", objects.of_its_bucket),
@@ -95,5 +100,28 @@ def _key_response_post(old: Any, rules: S3Rules) -> Any:
         self._set_action("KEY", "POST", query)
         self._authenticate_and_authorize_s3_action(bucket_name=bucket_name, key_name=key_name)
         return uploads.create(self) if "uploads" in query else completion.complete(self, body, rules)
+
+    return respond
+
+
+def _put_bucket_policy(old: Any) -> Any:
+    """Answer PutBucketPolicy without content, as recorded in ``s3/owners-heads-ranges.json``."""
+
+    @functools.wraps(old)
+    def respond(self: Any, request: Any, bucket_name: str, querystring: Any) -> Any:
+        answer = old(self, request, bucket_name, querystring)
+        return (204, {}, b"") if "policy" in querystring else answer
+
+    return respond
+
+
+def _range(old: Any) -> Any:
+    """Ignore a range without a unit, as recorded in ``s3/owners-heads-ranges.json``."""
+
+    @functools.wraps(old)
+    def respond(self: Any, request: Any, headers: Any, content: Any) -> Any:
+        if "=" not in request.headers["range"]:
+            return 200, headers, content
+        return old(self, request, headers, content)
 
     return respond

@@ -104,8 +104,10 @@ class Checksum:
         return {f"Checksum{self.algorithm}": self.qualified, "ChecksumType": self.type}
 
 
-def of_key(key: Any) -> Checksum:
-    """Return the checksum of an object of moto."""
+def of_key(key: Any) -> Checksum | None:
+    """Return the checksum of an object of moto; None for one from before S3 computed them by itself."""
+    if key.checksum_algorithm is None:
+        return None
     parts = key.checksum_parts if key.checksum_type == COMPOSITE else None
     return Checksum(key.checksum_algorithm, key.checksum_value, parts)
 

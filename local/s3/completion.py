@@ -115,13 +115,13 @@ def complete(request: Any, body: bytes, rules: S3Rules) -> Answer:
         else:
             conditions.check_write(request.headers, bucket, name, upload.begun)
             key = _complete(request, bucket, upload, parts, rules)
-    encrypted = encryption.of(key)
+    encrypted, checksum = encryption.of(key), checksums.of_key(key)
     told = {
         "Location": f"https://{bucket.name}.s3.{bucket.region_name}.amazonaws.com/{name}",
         "Bucket": bucket.name,
         "Key": name,
         "ETag": key.etag,
-        **({} if encrypted.hides_digest else checksums.of_key(key).members()),
+        **({} if encrypted.hides_digest or checksum is None else checksum.members()),
     }
     headers = {"Content-Type": "application/xml", **encrypted.headers(), **storage.version_header(key)}
     return 200, headers, document("CompleteMultipartUploadResult", told)

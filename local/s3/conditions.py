@@ -111,7 +111,7 @@ def _failed(headers: Mapping[str, str], key: Any, prefix: str) -> str | None:
 
 
 def _same(etag: str, key: Any) -> bool:
-    return etag.strip('"') == key.etag.strip('"')
+    return bool(etag.strip('"') == key.etag.strip('"'))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moto.kms.models import kms_backends
 
+from local import kms
 from local.evidence import Evidence, Rule
 from local.s3.errors import S3Error, access_denied, invalid_argument, invalid_request
 
@@ -71,7 +71,6 @@ _KEY_ID = f"{_NAME}-aws-kms-key-id"
 _BUCKET_KEY = f"{_NAME}-bucket-key-enabled"
 _CUSTOMER = f"{_NAME}-customer"
 _SOURCE_CUSTOMER = "x-amz-copy-source-server-side-encryption-customer"
-_UUID = re.compile(r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
 _MANAGED = "alias/aws/s3"
 _STORED_ENCRYPTED = (
     "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to "
@@ -237,8 +236,7 @@ def _customer(
         raise invalid_argument(f"{_SPECIFYING} must provide {what}.", _NAME)
     if algorithm != "AES256":
         message = "The Encryption request you specified is not valid. Supported value: AES256."
-        about = {"ArgumentName": _NAME, "ArgumentValue": algorithm}
-        raise S3Error("InvalidEncryptionAlgorithmError", message, **about)
+        raise S3Error("InvalidEncryptionAlgorithmError", message, ArgumentName=_NAME, ArgumentValue=algorithm)
     return _check_secret(text, md5, reading=reading)
 
 
@@ -283,7 +281,7 @@ def _find_key(name: str, account: str, region: str) -> Any:
     if name in backend.keys:
         return backend.keys[name]
     raise _not_found(
-        f"Key '{arn}:key/{name}' does not exist" if _UUID.fullmatch(name) else f"Invalid keyId '{name}'"
+        f"Key '{arn}:key/{name}' does not exist" if kms.ID.fullmatch(name) else f"Invalid keyId '{name}'"
     )
 
 

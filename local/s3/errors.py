@@ -9,7 +9,7 @@ from moto.s3.exceptions import S3ClientError
 from local.s3.xml import document
 
 
-class S3Error(S3ClientError):
+class S3Error(S3ClientError):  # type: ignore[misc] # moto has no types
     """A refusal of S3.
 
     Parameters
@@ -53,8 +53,10 @@ def invalid_request(message: str) -> S3Error:
 
 def invalid_argument(message: str, name: str, value: str | None = None) -> S3Error:
     """Return the refusal for a parameter; its value is named unless it is a secret."""
-    about = {"ArgumentName": name} if value is None else {"ArgumentName": name, "ArgumentValue": value}
-    return S3Error("InvalidArgument", message, **about)
+    error = S3Error("InvalidArgument", message, ArgumentName=name)
+    if value is not None:
+        error.members["ArgumentValue"] = value
+    return error
 
 
 def no_such_key(key: str) -> S3Error:

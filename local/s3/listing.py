@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from local.s3.objects import Answer
+    from local.s3.rules import S3Rules
 
 RULES = (
     Rule(
@@ -38,7 +39,7 @@ _LONGEST_PAGE = 1000
 _XML = {"Content-Type": "application/xml"}
 
 
-def list_objects_v2(request: Any) -> Answer:
+def list_objects_v2(request: Any, rules: S3Rules) -> Answer:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html."""
     bucket, ask = _asked(request)
     token = request.querystring.get("continuation-token", [None])[0]
@@ -46,7 +47,8 @@ def list_objects_v2(request: Any) -> Answer:
     keys = (name for name in sorted(bucket.keys) if name.startswith(ask["prefix"]))
     live = (bucket.keys[name] for name in keys if not isinstance(bucket.keys[name], FakeDeleteMarker))
     most = _most(request)
-    page, common, last, truncated = _page(live, ask, most, lambda key: key.name > start, start)
+    longest = min(most, rules.longest_page)
+    page, common, last, truncated = _page(live, ask, longest, lambda key: key.name > start, start)
     write = ask["write"]
     owner = {"Owner": {"ID": owner_id(bucket.account_id)}} if ask["fetch-owner"] == "true" else {}
     told = {
@@ -66,7 +68,7 @@ def list_objects_v2(request: Any) -> Answer:
     return 200, _XML, document("ListBucketResult", told)
 
 
-def list_object_versions(request: Any) -> Answer:
+def list_object_versions(request: Any, rules: S3Rules) -> Answer:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html."""
     bucket, ask = _asked(request)
     key, version = ask["key-marker"], ask["version-id-marker"]
@@ -74,8 +76,13 @@ def list_object_versions(request: Any) -> Answer:
         message = "A version-id marker cannot be specified without a key marker."
         raise invalid_argument(message, "version-id-marker", version)
     most = _most(request)
+    longest = min(most, rules.longest_page)
     page, common, last, truncated = _page(
-        _versions(bucket, ask["prefix"]), ask, most, _later_than(bucket, key, version), "" if version else key
+        _versions(bucket, ask["prefix"]),
+        ask,
+        longest,
+        _later_than(bucket, key, version),
+        "" if version else key,
     )
     write, owner = ask["write"], {"Owner": {"ID": owner_id(bucket.account_id)}}
     told = {
@@ -135,7 +142,6 @@ def _page(
     things: Iterator[Any], ask: dict[str, Any], most: int, is_later: Callable[[Any], bool], start: str
 ) -> tuple[list[Any], list[str], str, bool]:
     """Return things and common prefixes of a page, the last of both, and whether there are more."""
-    most = min(most, _LONGEST_PAGE)
     prefix, delimiter = ask["prefix"], ask["delimiter"]
     page, common, last = list[Any](), list[str](), ""
     for thing in things:
@@ -180,8 +186,8 @@ def _described(key: Any, write: Callable[[str], str]) -> dict[str, Any]:
         "Key": write(key.name),
         "LastModified": objects.time_of(key),
         "ETag": key.etag,
-        "ChecksumAlgorithm": checksum.algorithm,
-        "ChecksumType": checksum.type,
+        "ChecksumAlgorithm": checksum and checksum.algorithm,
+        "ChecksumType": checksum and checksum.type,
         "Size": key.size,
         "StorageClass": key.storage_class,
     }

@@ -52,11 +52,11 @@ def _decode_word(found: re.Match[str]) -> str:
 
 
 def _encode(text: str) -> str:
-    data = text.encode()
-    foreign = sum(byte >= 0x7F or (byte < 0x20 and byte not in b"\r\n\t") for byte in data)
+    foreign = sum(each >= "\x7f" or (each < " " and each not in "\r\n\t") for each in text)
     if not foreign:
         return text
-    if foreign >= len(data) - foreign:
+    data = text.encode()
+    if foreign >= len(text) - foreign:
         return f"=?UTF-8?B?{base64.b64encode(data).decode()}?="
     return f"=?UTF-8?Q?{''.join(_quoted(byte) for byte in data)}?="
 

@@ -143,9 +143,9 @@ def get_object_attributes(request: Any) -> Answer:
     told: dict[str, Any] = {}
     if "ETag" in wanted:
         told["ETag"] = key.etag.strip('"')
-    if "Checksum" in wanted:
+    if "Checksum" in wanted and checksum:
         told["Checksum"] = {f"Checksum{checksum.algorithm}": checksum.value, "ChecksumType": checksum.type}
-    if "ObjectParts" in wanted and key.stored_parts:
+    if "ObjectParts" in wanted and key.stored_parts and checksum:
         told["ObjectParts"] = _described_parts(request, key, checksum)
     if "StorageClass" in wanted:
         told["StorageClass"] = key.storage_class
@@ -204,8 +204,8 @@ def _read(request: Any, key: Any) -> tuple[int, dict[str, str], int, int]:
     headers |= {"Accept-Ranges": "bytes", **storage.version_header(key), **encryption.of(key).headers()}
     number = request.querystring.get("partNumber", [None])[0]
     if number is None:
-        if _wants_checksum(request):
-            headers |= checksums.of_key(key).headers()
+        if _wants_checksum(request) and (checksum := checksums.of_key(key)):
+            headers |= checksum.headers()
         return 200, headers, 0, key.size
     return _part(request, key, int(number), headers)
 

@@ -40,6 +40,8 @@ class S3Rules:
         Bytes of the source of a CopyObject, and of the range of an UploadPartCopy.
     smallest_part
         Bytes of a part that is not the last.
+    longest_page
+        Objects or versions in one answer of a listing.
     denied
         (bucket, account): principals of the account may not read from the bucket. For tests that have no
         IAM in front of the server.
@@ -49,6 +51,7 @@ class S3Rules:
 
     largest_copy: int = 5 * _GIB
     smallest_part: int = 5 * _MIB
+    longest_page: int = 1000
     denied: set[tuple[str, str]] = field(default_factory=set)
     writing: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 

@@ -7,6 +7,6 @@ behaviour is known only from documentation or from what people report, the place
 
 from local.sagemaker.middleware import SageMakerMiddleware
 from local.sagemaker.registry import SageMakerRegistry
-from local.sagemaker.values import Caller, Hooks, ServiceError
+from local.sagemaker.values import ArnSpelling, Caller, Hooks, ServiceError
 
-__all__ = ["Caller", "Hooks", "SageMakerMiddleware", "SageMakerRegistry", "ServiceError"]
+__all__ = ["ArnSpelling", "Caller", "Hooks", "SageMakerMiddleware", "SageMakerRegistry", "ServiceError"]

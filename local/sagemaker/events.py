@@ -10,10 +10,26 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from local.evidence import Evidence, Rule
 from local.sagemaker.packages import describe
 
 if TYPE_CHECKING:
     from local.sagemaker.values import Document, Package
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-event-updated-fields",
+        "An event after an update names what was updated in UpdatedModelPackageFields.",
+        Evidence.RECORDED,
+        "sagemaker/events.json",
+    ),
+    Rule(
+        "sagemaker-event-members",
+        "An event has some members of the description only.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html",
+    ),
+)
 
 SOURCE = "aws.sagemaker"
 DETAIL_TYPE = "SageMaker Model Package State Change"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from local.evidence import Evidence, Rule
 from local.sagemaker import access, listing, packages
 from local.sagemaker.values import (
     GROUP,
@@ -24,6 +25,26 @@ if TYPE_CHECKING:
     from local.sagemaker.store import Store
 
 MAX_TAGS = 50
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-group-exists",
+        "A second group of one name is a ValidationException with its ARN.",
+        Evidence.RECORDED,
+        "sagemaker/errors.json",
+    ),
+    Rule(
+        "sagemaker-group-without-policy",
+        "GetModelPackageGroupPolicy of a group without a policy is a ValidationException.",
+        Evidence.RECORDED,
+        "sagemaker/errors.json",
+    ),
+    Rule(
+        "sagemaker-group-not-empty",
+        "A group that has versions is not deleted.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-delete-model-group.html",
+    ),
+)
 
 
 class GroupOperations:
@@ -45,6 +66,7 @@ class GroupOperations:
     def create(self, caller: Caller, request: Document) -> Document:
         """Make a group. A second one of the same name is refused, in words that public code relies on."""
         reference = Reference(caller.account, caller.region, GROUP, request["ModelPackageGroupName"])
+        reference = reference.spelled(self._store.arn_spelling)
         kept = ("ModelPackageGroupDescription", "ManagedConfiguration")
         members = {name: request[name] for name in kept if name in request}
         with self._store.lock:

@@ -37,7 +37,7 @@ def matches(item: Listed, request: Document) -> bool:
     return (
         (after is None or item.created > after)
         and (before is None or item.created < before)
-        and request.get("NameContains", "") in item.reference.name
+        and request.get("NameContains", "") in item.reference.title
     )
 
 

@@ -76,6 +76,7 @@ class PackageOperations:
         if name := request.get("ModelPackageGroupName"):
             return self._store.group(caller, name, "CreateModelPackage")
         reference = Reference(caller.account, caller.region, PACKAGE, request["ModelPackageName"])
+        reference = reference.spelled(self._store.arn_spelling)
         now = self._clock()
         return Package(reference, now, caller, now + self._delay, {})
 

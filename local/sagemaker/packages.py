@@ -6,12 +6,52 @@ import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from local.evidence import Evidence, Rule
 from local.sagemaker.validation import service_model
 from local.sagemaker.values import Document, Group, Hooks, Kind, Package, Reference, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-version-described",
+        "A new version shows the digest of its image, its status and no name, and no time of modification.",
+        Evidence.RECORDED,
+        "sagemaker/describe.json",
+    ),
+    Rule(
+        "sagemaker-no-tags-on-version",
+        "Tags on a version are a ValidationException.",
+        Evidence.RECORDED,
+        "sagemaker/errors.json",
+    ),
+    Rule(
+        "sagemaker-no-additional-source",
+        "AdditionalS3DataSource in InferenceSpecification is a ValidationException.",
+        Evidence.RECORDED,
+        "sagemaker/errors.json",
+    ),
+    Rule(
+        "sagemaker-source-uri-alone",
+        "CreateModelPackage refuses SourceUri beside InferenceSpecification.",
+        Evidence.REPORTED,
+        "aws/sagemaker-python-sdk#4492",
+    ),
+    Rule(
+        "sagemaker-both-names",
+        "CreateModelPackage with the names of a package and of a group, or with neither, is a ValidationException.",
+        Evidence.REPORTED,
+        "getmoto/moto#7165",
+    ),
+    Rule(
+        "sagemaker-pending-by-default",
+        "A version that is registered without an approval status is PendingManualApproval.",
+        Evidence.RECORDED,
+        "sagemaker/describe.json",
+    ),
+)
 
 # Members of CreateModelPackage that are no members of the package: the first two name it, Tags belong to the
 # resource and ClientToken to the request.
@@ -40,7 +80,7 @@ def check_creation(request: Document) -> None:
 
 
 TAGS_ON_VERSION = (
-    "Tags are not supported in Model Package versions. Please add them to the Model Package Group"
+    "Tags are not supported in Model Package versions. Please add them to the Model Package Group."
 )
 
 
@@ -139,8 +179,8 @@ def _identity(package: Package) -> Document:
     # https://github.com/aws/sagemaker-python-sdk/issues/5606 (summaries).
     reference = package.reference
     if package.versioned:
-        return {"ModelPackageGroupName": reference.name, "ModelPackageVersion": reference.version}
-    return {"ModelPackageName": reference.name}
+        return {"ModelPackageGroupName": reference.title, "ModelPackageVersion": reference.version}
+    return {"ModelPackageName": reference.title}
 
 
 def describe(package: Package, now: datetime, included: str = "AllData") -> Document:
@@ -178,7 +218,7 @@ def summarize(package: Package, now: datetime, shape: str) -> Document:
 def describe_group(group: Group) -> Document:
     """Describe a group as DescribeModelPackageGroup does."""
     return deepcopy(group.members) | {
-        "ModelPackageGroupName": group.reference.name,
+        "ModelPackageGroupName": group.reference.title,
         "ModelPackageGroupArn": group.reference.arn,
         "CreationTime": group.created,
         "CreatedBy": group.created_by.as_user_context(),

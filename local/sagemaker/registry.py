@@ -10,7 +10,7 @@ from local.sagemaker.groups import GroupOperations, TagOperations
 from local.sagemaker.package_operations import PackageOperations
 from local.sagemaker.store import Store
 from local.sagemaker.validation import read_request
-from local.sagemaker.values import GROUP, PACKAGE, Caller, Document, Hooks, ServiceError
+from local.sagemaker.values import GROUP, PACKAGE, ArnSpelling, Caller, Document, Hooks, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,8 @@ class SageMakerRegistry:
         https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html.
     client_token_seconds
         How long a ClientToken is honoured, None for ever. The real time is not documented.
+    arn_spelling
+        Of the names in the ARNs of what is registered from now on.
     clock
         The present moment, with a time zone.
     """
@@ -46,9 +48,10 @@ class SageMakerRegistry:
         completion_delay: float = 0.0,
         duplicate_events: int = 0,
         client_token_seconds: float | None = None,
+        arn_spelling: ArnSpelling = ArnSpelling.AS_WRITTEN,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self._store = Store(client_token_seconds)
+        self._store = Store(client_token_seconds, arn_spelling)
         self._faults: dict[str, list[tuple[ServiceError, str]]] = {}
         hooks = hooks or Hooks()
         announcer = Announcer(self._store, hooks, clock, completion_delay, duplicate_events)
@@ -85,6 +88,15 @@ class SageMakerRegistry:
         if mine:
             raise mine[0]
         return self._operations[operation](caller, read_request(operation, body))
+
+    @property
+    def arn_spelling(self) -> ArnSpelling:
+        """How the ARNs of groups and packages that are registered from now on spell their names."""
+        return self._store.arn_spelling
+
+    @arn_spelling.setter
+    def arn_spelling(self, spelling: ArnSpelling) -> None:
+        self._store.arn_spelling = spelling
 
     def policy_of(self, arn: str) -> str | None:
         """Give the resource policy that holds for a group or a version in one: its group's, or None."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from local.evidence import Evidence, Rule
 from local.sagemaker import access
 from local.sagemaker.values import (
     GROUP,
     PACKAGE,
+    ArnSpelling,
     Caller,
     Document,
     Group,
@@ -24,6 +26,35 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+_ERRORS = "sagemaker/errors.json"
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-missing",
+        "A version or group that is not there is a ValidationException that ends with the words: does not exist.",
+        Evidence.RECORDED,
+        _ERRORS,
+    ),
+    Rule(
+        "sagemaker-region-of-arn",
+        "The ARN of another region is a ValidationException that names the region which was called.",
+        Evidence.RECORDED,
+        _ERRORS,
+    ),
+    Rule(
+        "sagemaker-token-repeated",
+        "The same request with the same ClientToken answers what the first one did.",
+        Evidence.DOCUMENTED,
+        "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html",
+    ),
+    Rule(
+        "sagemaker-token-conflict",
+        "Another request with the same ClientToken is a ConflictException.",
+        Evidence.INFERRED,
+        "ConflictException is the one modelled error that fits.",
+    ),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Remembered:
     request: str
@@ -34,7 +65,8 @@ class _Remembered:
 class Store:
     """The state of every account and region. Whoever reads or changes it holds ``lock``."""
 
-    def __init__(self, token_seconds: float | None) -> None:
+    def __init__(self, token_seconds: float | None, arn_spelling: ArnSpelling) -> None:
+        self.arn_spelling = arn_spelling
         self.lock = threading.RLock()
         self.groups: dict[Reference, Group] = {}
         self.packages: dict[Reference, Package] = {}
@@ -58,9 +90,10 @@ class Store:
             it is another account's and its policy does not allow the action, whether the group exists or not.
         """
         reference = Reference.parse(name_or_arn, caller, GROUP)
-        group = self.groups.get(reference)
+        _require_region(caller, reference)
+        group = _find(self.groups, reference)
         _require(caller, reference, group, action, self._resources(reference, group, action))
-        if group is None or reference.region != caller.region:
+        if group is None:
             raise invalid(f"ModelPackageGroup {reference.arn} does not exist.")
         return group
 
@@ -78,10 +111,11 @@ class Store:
     def package(self, caller: Caller, name_or_arn: str, action: str) -> Package:
         """Find a package for an action on it; errors as of `group`."""
         reference = Reference.parse(name_or_arn, caller, PACKAGE)
-        package = self.packages.get(reference)
-        group = self.groups.get(Reference(reference.account, reference.region, GROUP, reference.name))
+        _require_region(caller, reference)
+        package = _find(self.packages, reference)
+        group = _find(self.groups, Reference(reference.account, reference.region, GROUP, reference.name))
         _require(caller, reference, group if reference.version else None, action, [reference.arn])
-        if package is None or reference.region != caller.region:
+        if package is None:
             raise invalid(f"ModelPackage {reference.arn} does not exist.")
         return package
 
@@ -101,7 +135,7 @@ class Store:
         if found is None or found.type not in (GROUP, PACKAGE):
             return None
         with self.lock:
-            group = self.groups.get(Reference(found.account, found.region, GROUP, found.name))
+            group = _find(self.groups, Reference(found.account, found.region, GROUP, found.name))
         return group.policy if group and (found.type == GROUP or found.version is not None) else None
 
     def replayed(self, key: tuple[str, ...], request: Document, now: datetime) -> str | None:
@@ -130,9 +164,22 @@ class Store:
         self._tokens = {key: value for key, value in self._tokens.items() if value.arn != arn}
 
 
+def _find[T: (Group, Package)](among: dict[Reference, T], reference: Reference) -> T | None:
+    """Find by a name as ARNs spell it, or by another spelling of a name that was registered in lower case."""
+    if found := among.get(reference):
+        return found
+    found = among.get(reference.spelled(ArnSpelling.LOWER_CASE))
+    return found if found and found.reference.as_written else None
+
+
 def version_of(group: Reference, version: int) -> Reference:
     """Name a version of a group."""
-    return Reference(group.account, group.region, PACKAGE, group.name, version)
+    return replace(group, type=PACKAGE, version=version)
+
+
+def _require_region(caller: Caller, reference: Reference) -> None:
+    if reference.region != caller.region:
+        raise invalid(f"ARN should be scoped to correct region: {caller.region}")
 
 
 def _require(

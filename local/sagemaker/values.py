@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
+
+from local.evidence import Evidence, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +83,37 @@ class Hooks:
     exists: Callable[[str, str, Kind, str], bool] | None = None
 
 
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "sagemaker-arn-as-written",
+        "The ARN of a model package spells the group as people wrote it.",
+        Evidence.REPORTED,
+        "aws-samples/ml-edge-getting-started#18",
+    ),
+    Rule(
+        "sagemaker-arn-in-lower-case",
+        "ARNs spell names in lower case: reported of a tuning job, played for model packages too.",
+        Evidence.REPORTED,
+        "boto/boto3#4606",
+    ),
+)
+
+
+class ArnSpelling(StrEnum):
+    """How ARNs spell the name of a group or package. Evidence goes both ways, so tests run with each.
+
+    With `LOWER_CASE` a name is found in any spelling, and two names that differ only by case cannot both exist:
+    "The name is not case sensitive", https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateHyperParameterTuningJob.html
+    (of another resource of SageMaker; the documentation does not say it of groups). With `AS_WRITTEN` a name is
+    found in its own spelling only.
+    """
+
+    AS_WRITTEN = "as-written"
+    """Reported: aws-samples/ml-edge-getting-started#18."""
+    LOWER_CASE = "lower-case"
+    """Reported for another resource of SageMaker: boto/boto3#4606."""
+
+
 _ARN = re.compile(
     r"arn:(?P<partition>aws[a-z\-]*):sagemaker:(?P<region>[a-z0-9\-]*):(?P<account>[0-9]{12})"
     r":(?P<type>[a-z\-]*)/(?P<name>[^/]+)(?:/(?P<version>[1-9][0-9]{0,8}))?"
@@ -94,7 +128,21 @@ class Reference:
     region: str
     type: str
     name: str
+    """As ARNs spell it."""
     version: int | None = None
+    as_written: str | None = field(default=None, compare=False)
+    """The name as people wrote it, where that is another one."""
+
+    @property
+    def title(self) -> str:
+        """The name as people wrote it: ``ModelPackageGroupName`` of a description."""
+        return self.as_written or self.name
+
+    def spelled(self, spelling: ArnSpelling) -> Reference:
+        """Return the same reference with the name as ARNs spell it; the one that people wrote stays known."""
+        if spelling is ArnSpelling.AS_WRITTEN:
+            return self
+        return replace(self, name=self.name.lower(), as_written=self.title)
 
     @classmethod
     def read(cls, arn: str) -> Reference | None:
@@ -115,7 +163,7 @@ class Reference:
 
     @property
     def arn(self) -> str:
-        """The ARN. The group is spelled as its owner spelled it."""
+        """The ARN; see `ArnSpelling`."""
         tail = f"/{self.version}" if self.version is not None else ""
         partition = partition_of(self.region)
         return f"arn:{partition}:sagemaker:{self.region}:{self.account}:{self.type}/{self.name}{tail}"

@@ -133,8 +133,10 @@ class SlowS3:
         size = self.buckets.get(request.bucket, {}).get(request.key)
         if size is None:
             return _Answer("HeadObject", status=404)
+        etag = _etag(request.key.rpartition("/")[2], size)
         headers = {
-            "ETag": f'"{_etag(request.key.rpartition("/")[2], size)}"',
+            "ETag": f'"{etag}"',
+            "x-amz-meta-replicator-source-pin": etag,  # a copy has the name and the size of its source
             "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
             "Content-Type": "binary/octet-stream",
             "x-amz-checksum-crc64nvme": _checksum(size),

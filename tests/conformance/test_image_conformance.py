@@ -123,6 +123,13 @@ def test_signatures_and_attestations_travel_with_the_image(spoke: Place, hub: Pl
     assert get(hub, f"manifests/{image.digest.replace(':', '-')}.sig") == signature.manifest.data
 
 
+def test_a_layer_of_no_bytes_goes_where_the_registry_takes_it(spoke: Place, hub: Place) -> None:
+    config = build_image(FILES).blobs[0]
+    image = image_of(config, [Blob("application/vnd.oci.image.layer.v1.tar", b"")])
+    push_to(spoke, image)
+    assert copy_image(spoke, hub, "1.0").digest == image.digest
+
+
 def test_a_second_copy_moves_nothing(spoke: Place, hub: Place) -> None:
     image = build_image(FILES)
     push_to(spoke, image)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.sagemaker import ArnSpelling
 from tests.faults.models import Models
 from tests.faults.scenarios import Scenarios
 from tests.faults.world import World
@@ -36,6 +37,20 @@ def world(_world: World) -> Iterator[World]:
 def models(_world: World) -> Models:
     """Give the objects and the image that most versions use."""
     return Models(_world)
+
+
+@pytest.fixture
+def in_lower_case(_world: World) -> Iterator[None]:
+    """Let the ARNs of what the test registers spell groups in lower case; each of ours has a capital."""
+    _world.aws.registry.arn_spelling = ArnSpelling.LOWER_CASE
+    yield
+    _world.aws.registry.arn_spelling = ArnSpelling.AS_WRITTEN
+
+
+@pytest.fixture(scope="package")
+def scenarios_in_lower_case(models: Models) -> Scenarios:
+    """Give scenarios whose versions were all registered when ARNs were in lower case."""
+    return Scenarios(models)
 
 
 @pytest.fixture(scope="package")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from local.landscape import HUB
+from replicator.identifiers import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -126,7 +127,7 @@ class Operator:
     @property
     def holds_slot(self) -> bool:
         """Whether the version holds one of its spoke's slots."""
-        return self.version.arn in self.world.slots(self.version.scientist.account)
+        return version_key(self.version.arn) in self.world.slots(self.version.scientist.account)
 
     @property
     def letters(self) -> list[dict[str, str]]:

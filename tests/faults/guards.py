@@ -15,6 +15,8 @@ HTTP = "tests/unit/test_images_http.py"
 LEDGER = "tests/integration/test_ledger.py"
 S3 = "tests/integration/test_copy_artifact/test_object.py"
 RESUME = "tests/integration/test_copy_artifact/test_resume.py"
+MODES = "tests/integration/test_copy_artifact/test_modes.py"
+ANSWERS = "tests/integration/test_copy_artifact/test_answers.py"
 STREAMED = "tests/integration/test_copy_artifact/test_streamed.py"
 PREFIX = "tests/integration/test_copy_artifact/test_prefix.py"
 ECR = "tests/integration/test_copy_image/test_refusals.py"
@@ -24,6 +26,13 @@ UNNOTED = "tests/faults/test_unnoted.py"
 SWEEPING = "tests/integration/test_sweeping.py"
 DELETED = "tests/integration/test_source_deleted.py"
 DEFERRING = "tests/integration/test_deferring.py"
+POLICY = "tests/unit/test_policy.py"
+PARTITIONS = "tests/unit/test_partitions.py"
+REDACTION = "tests/unit/test_redaction.py"
+DIGESTS = "tests/integration/test_image_digests.py"
+SEQUENCES = "tests/integration/test_sequences.py"
+ADOPTING = "tests/integration/test_adopting.py"
+REFERRERS = "tests/integration/test_copy_image/test_referrers.py"
 
 
 @dataclass(frozen=True)
@@ -266,8 +275,8 @@ GUARDS = [
     Guard(
         "the upload of a running item is not aborted",
         "operations/sweeping.py",
-        "return State.RUNNING in states if states else None",
-        "return False if states else None",
+        "return entry.state is State.RUNNING if entry else None",
+        "return False if entry else None",
         (f"{SWEEPING}::test_the_upload_of_a_live_run_stays_however_old",),
     ),
     Guard(
@@ -425,7 +434,7 @@ GUARDS = [
     Guard(
         "a repeated create answers with the first mirror",
         "mirror.py",
-        "uuid.uuid5(_TOKENS, str(arn))",
+        'uuid.uuid5(_TOKENS, f"{policy.namespace}/{arn.key}")',
         "uuid.uuid4()",
         (f"{MIRROR}::test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status",),
     ),
@@ -439,14 +448,105 @@ GUARDS = [
     Guard(
         "a person's approval in the hub stays",
         "mirror_update.py",
-        "if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:",
-        "if True:",
+        "    if mirrored and not persons:\n",
+        "    if mirrored:\n",
         (f"{MIRROR}::test_a_mirrored_status_does_not_overwrite_a_persons_decision",),
+    ),
+    Guard(
+        "an approval in the hub does not carry over to something else that runs",
+        "mirror_update.py",
+        "return None if mirrored and now == source == APPROVED else PENDING",
+        "return None",
+        (f"{MIRROR}::test_an_approval_does_not_carry_over_to_what_runs_now",),
+    ),
+    Guard(
+        "every field that has an image is what runs",
+        "fields.py",
+        'RUNS = frozenset({"InferenceSpecification", "AdditionalInferenceSpecifications", "SourceUri"})',
+        'RUNS = frozenset({"InferenceSpecification", "SourceUri"})',
+        (f"{MIRROR}::test_what_runs_is_every_field_that_has_an_image",),
+    ),
+    Guard(
+        "a person's rejection in the hub outlives a change of what runs",
+        "mirror_update.py",
+        "    if now == REJECTED:\n        return REJECTED\n",
+        "",
+        (f"{MIRROR}::test_a_rejection_in_the_hub_stays_when_what_runs_changes",),
+    ),
+    Guard(
+        "a rejection that is taken back does not undo a person's",
+        "mirror_update.py",
+        "    persons = now not in (ours, meant.hub_approval)\n",
+        "    persons = now not in (ours, meant.hub_approval, last.source_approval)\n",
+        (f"{MIRROR}::test_a_spoke_that_rejects_and_approves_again_does_not_undo_a_persons_rejection",),
+    ),
+    Guard(
+        "a rejection that went over a person's decision does not make it the source's",
+        "mirror_update.py",
+        "and not (persons and (status == now or (mirrored and status == REJECTED))):",
+        "and not (persons and status == now):",
+        (f"{SEQUENCES}::test_a_spoke_does_not_undo_a_persons_decision_by_rejecting_and_approving",),
+    ),
+    Guard(
+        "a stage that a person chose stays theirs although the source agrees",
+        "mirror_update.py",
+        "if unit in DECISIONS and hub is not None and digest(hub) not in ours:",
+        "if False:",
+        (f"{SEQUENCES}::test_a_stage_that_a_person_chose_stays_theirs_although_the_source_agrees",),
+    ),
+    Guard(
+        "the source's words do not stand beside a person's status",
+        "mirror_update.py",
+        "        _hold_words(mirror, persons and status in (None, now), result)\n",
+        "",
+        (f"{MIRROR}::test_other_metadata_leaves_an_approval_and_the_sources_words_do_not_stand_beside_it",),
+    ),
+    Guard(
+        "the source's words do not pass for the replicator's",
+        "mirror.py",
+        'if str(source.get(DESCRIPTION) or "").startswith(OWN_WORDS):',
+        "if False:",
+        (f"{MIRROR}::test_a_description_in_the_replicators_name_is_not_carried_over",),
+    ),
+    Guard(
+        "only what names the source and this hub is its mirror",
+        "provenance.py",
+        "return isinstance(named, str) and version_key(named) == arn.key and metadata.get(HUB) == hub",
+        "return named is None or version_key(named) == arn.key",
+        (f"{MIRROR}::test_a_mirror_names_its_source_and_its_hub",),
+    ),
+    Guard(
+        "the entries by which a mirror is known find room",
+        "mirror.py",
+        "for key in sorted(kept)[provenance.ENTRIES_MAX - len(provenance.IDENTITY) :]:",
+        "for key in ():",
+        (f"{MIRROR}::test_the_entries_by_which_a_mirror_is_known_find_room",),
+    ),
+    Guard(
+        "two hubs in one account do not share a client token",
+        "mirror.py",
+        'f"{policy.namespace}/{arn.key}"',
+        "arn.key",
+        (f"{MIRROR}::test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status",),
+    ),
+    Guard(
+        "a group of another hub in the account is not written to",
+        "operations/grouping.py",
+        "if hub != self.policy.namespace:",
+        "if False:",
+        (f"{ADOPTING}::test_a_group_of_another_hub_is_refused",),
+    ),
+    Guard(
+        "a planted document has no say in what is adopted",
+        "operations/registering.py",
+        'if mirror and ours and mirror.get("ModelPackageGroupName") == self._group(version):',
+        "if mirror:",
+        (f"{ADOPTING}::test_what_a_planted_document_names_is_not_adopted",),
     ),
     Guard(
         "a rejection reaches the hub whatever it shows",
         "mirror_update.py",
-        "if want.source_approval == REJECTED and last.source_approval != REJECTED:",
+        "if want.source_approval == REJECTED and last.source_approval != REJECTED and now != REJECTED:",
         "if False:",
         (f"{MIRROR}::test_a_rejection_goes_through_whatever_the_hub_shows_and_takes_its_reason_along",),
     ),
@@ -460,21 +560,21 @@ GUARDS = [
     Guard(
         "a mirror that nobody noted is looked for before one is made",
         "operations/registering.py",
-        "hub_arn = entry.hub_arn or self._find(arn, source, entry, document)",
+        "hub_arn = entry.hub_arn or self._find(version, entry, document)",
         "hub_arn = entry.hub_arn",
         (f"{UNNOTED}::test_a_mirror_that_was_made_and_not_noted_is_found",),
     ),
     Guard(
         "that a mirror may exist is noted before it is made",
         "operations/registering.py",
-        "self.ledger.creating(request.source_arn, request.attempt, now)",
+        "self.ledger.creating(request.source_arn, request.attempt, version.group, now)",
         "pass",
         (f"{UNNOTED}::test_a_mirror_that_was_made_and_not_noted_is_found",),
     ),
     Guard(
         "what is about to be written is noted before it is",
         "operations/registering.py",
-        "self._note(key, arn, source, hub_arn, want, held, document, request)",
+        "self._note(key, version, source, hub_arn, want, untouched, document, request, change.hub_approval)",
         "pass",
         (f"{UNNOTED}::test_what_was_written_and_not_noted_is_not_taken_for_a_persons_change",),
     ),
@@ -525,11 +625,8 @@ GUARDS = [
     Guard(
         "a bucket of somebody else is not looked at",
         "aws/artifact_source.py",
-        """                    ExpectedBucketOwner=self.account,
-                    ChecksumMode="ENABLED",
-""",
-        """                    ChecksumMode="ENABLED",
-""",
+        'wanted: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "ExpectedBucketOwner": self.account}',
+        'wanted: dict[str, Any] = {"Bucket": self.bucket, "Key": key}',
         (f"{S3}::test_every_call_names_the_owners_and_every_part_is_pinned",),
     ),
     Guard(
@@ -574,7 +671,7 @@ GUARDS = [
     Guard(
         "nothing follows a redirect out of https",
         "aws/oci_registry.py",
-        'if urlsplit(target).scheme != "https" and urlsplit(url).scheme == "https":',
+        'if scheme != "https":',
         "if False:",
         (f"{HTTP}::test_a_registry_on_https_does_not_send_us_to_http",),
     ),
@@ -598,7 +695,7 @@ GUARDS = [
     Guard(
         "what was registered is what is copied",
         "aws/artifact_object.py",
-        "if not registered or found.etag == registered:",
+        "if found.etag == registered:",
         "if True:",
         (f"{S3}::test_an_object_that_changed_after_registration_is_refused",),
     ),
@@ -614,16 +711,69 @@ GUARDS = [
     Guard(
         "what is there already is compared",
         "aws/artifact_facts.py",
-        "return same is not False",
-        "return True",
-        (f"{S3}::test_a_copy_with_other_bytes_is_never_taken_for_the_source",),
+        "if copy.size != source.size or compare(source.checksums, copy.checksums) is False:",
+        "if False:",
+        ("tests/unit/test_artifacts_facts.py::test_what_is_there_may_be_the_copy",),
+    ),
+    Guard(
+        "what is there already and is no copy is refused",
+        "aws/artifact_transfer.py",
+        "if may_be_copy(source, copy, self._tuning.read_limit):",
+        "if True:",
+        (f"{STREAMED}::test_too_large_to_read_and_not_pinned_is_no_copy_and_stays",),
+    ),
+    Guard(
+        "a copy of another version is read",
+        "aws/artifact_verify.py",
+        "if not pinned and source.size:",
+        "if False:",
+        (f"{STREAMED}::test_the_same_bytes_written_again_are_the_copy_and_others_of_that_checksum_are_not",),
+    ),
+    Guard(
+        "bytes in the hub are never overwritten",
+        "aws/artifact_hub.py",
+        'ONLY_IF_ABSENT: Arguments = {"IfNoneMatch": "*"}',
+        "ONLY_IF_ABSENT: Arguments = {}",
+        (f"{S3}::test_other_bytes_that_appear_meanwhile_are_never_overwritten",),
+    ),
+    Guard(
+        "a location has one spelling",
+        "package.py",
+        "return str(S3Uri.parse(text))",
+        "return text",
+        ("tests/unit/test_shared_locations.py::test_another_spelling_is_the_same_location",),
+    ),
+    Guard(
+        "bytes that are younger than their registration are refused",
+        "aws/artifact_object.py",
+        "if not younger(found.last_modified, wanted.registered_at):",
+        "if True:",
+        (
+            "tests/integration/test_copy_artifact/test_pinned.py::test_what_was_written_later_is_refused_where_it_runs",
+        ),
+    ),
+    Guard(
+        "a prefix is as young as its youngest object",
+        "aws/artifact_listing.py",
+        "if entry.last_modified > self.youngest.last_modified:",
+        "if not self.youngest.key:",
+        (
+            "tests/integration/test_copy_artifact/test_pinned.py::test_a_prefix_is_as_young_as_its_youngest_object",
+        ),
+    ),
+    Guard(
+        "the source's own metadata is no pin",
+        "aws/artifact_facts.py",
+        "if name.lower() != PIN_KEY and size <= free:",
+        "if size <= free:",
+        ("tests/unit/test_artifacts_facts.py::test_the_sources_own_entry_of_that_name_is_no_pin",),
     ),
     Guard(
         "without a checksum both are read",
         "aws/artifact_verify.py",
         "return read.digest() == written.digest()",
         "return True",
-        (f"{STREAMED}::test_other_bytes_of_the_same_size_are_found_by_reading",),
+        (f"{STREAMED}::test_other_bytes_of_the_same_size_are_found_by_reading_and_stay",),
     ),
     Guard(
         "a prefix that changed during its copy is refused",
@@ -638,6 +788,37 @@ GUARDS = [
         """if number > plan.count or plan.part(number).size != part["Size"]:""",
         "if number > plan.count:",
         (f"{RESUME}::test_an_upload_of_another_plan_is_not_gone_on_with",),
+    ),
+    Guard(
+        "an upload of another checksum mode is not gone on with",
+        "aws/artifact_uploads.py",
+        """if (page.get("ChecksumAlgorithm"), page.get("ChecksumType")) != mode:""",
+        "if False:",
+        (f"{MODES}::test_only_an_upload_of_the_same_mode_is_gone_on_with",),
+    ),
+    Guard(
+        "S3 compares the checksum before a copy in parts is visible",
+        "aws/artifact_uploads.py",
+        """                    **mode,
+                    **expected,
+""",
+        """                    **mode,
+""",
+        (f"{S3}::test_parts_with_other_bytes_are_caught_before_the_object_appears",),
+    ),
+    Guard(
+        "a copy that is refused is looked at again with the pin",
+        "aws/artifact_transfer.py",
+        "        self._source.head(item.key, source.etag, source.version_id)\n",
+        "",
+        (f"{ANSWERS}::test_a_refused_range_is_a_changed_source_only_if_the_source_has_changed",),
+    ),
+    Guard(
+        "an upload that can never be completed is replaced",
+        "aws/artifact_transfer.py",
+        "            return self._begin_anew(running, answer)\n",
+        "            raise self._overtaken(item, answer) from answer\n",
+        (f"{ANSWERS}::test_an_upload_whose_completion_conflicts_is_replaced",),
     ),
     Guard(
         "the last piece of a layer goes only when its digest is right",
@@ -671,14 +852,14 @@ GUARDS = [
     Guard(
         "the body of a letter is of characters that SQS takes",
         "operations/dead_letters.py",
-        "MessageBody=sendable(body)",
-        "MessageBody=body",
+        "MessageBody=sendable(redacted(body))",
+        "MessageBody=redacted(body)",
         (f"{SWEEPING}::test_a_letter_of_intake_has_nothing_that_sqs_would_not_take",),
     ),
     Guard(
         "a reason is of characters that every service takes",
         "operations/failing.py",
-        "message = dead_letters.sendable(message)",
+        "message = dead_letters.sendable(redacted(message))",
         "pass",
         (f"{SWEEPING}::test_a_reason_that_sqs_would_not_take_has_its_letter",),
     ),
@@ -719,7 +900,7 @@ GUARDS = [
     Guard(
         "an image that does not get on is given up",
         "aws/images.py",
-        "if not outcome.arrivals:",
+        "if not outcome.arrivals and not sent:",
         "if False:",
         (f"{MIRRORING}::test_no_progress_in_a_whole_invocation_ends_the_run",),
     ),
@@ -766,9 +947,9 @@ GUARDS = [
     Guard(
         "a copy that nothing vouches for is no copy",
         "aws/artifact_facts.py",
-        "return pin == source.pin if pin else source.size <= read_limit",
+        "return pinned_by(source, copy) or source.size <= read_limit",
         "return True",
-        (f"{STREAMED}::test_too_large_to_read_and_not_pinned_is_copied_again",),
+        (f"{STREAMED}::test_too_large_to_read_and_not_pinned_is_no_copy_and_stays",),
     ),
     Guard(
         "a manifest points to where its prefix went",
@@ -786,5 +967,147 @@ GUARDS = [
             "tests/unit/test_reconciling.py"
             "::test_a_spoke_whose_runs_take_all_its_room_holds_up_no_other[reconcile-40]",
         ),
+    ),
+    # Names that are AWS's, and images by digest
+    Guard(
+        "what is AWS's in one Region is a stranger's in another",
+        "policy.py",
+        "        if name == region:\n",
+        "        if listed:\n",
+        (f"{POLICY}::test_aws_owned_registries_are_those_of_one_region",),
+    ),
+    Guard(
+        "a bucket that only looks like one of AWS's is copied",
+        "plan.py",
+        "if location and location.bucket not in policy.aws_buckets:",
+        "if location and not location.bucket.startswith('jumpstart-'):",
+        (f"{PLAN}::test_a_bucket_that_only_looks_like_one_of_awss_is_copied",),
+    ),
+    Guard(
+        "two digests of one image are refused",
+        "refusals.py",
+        "    if contradicts(found):\n",
+        "    if False:\n",
+        (f"{PLAN}::test_what_cannot_be_mirrored_is_refused_before_anything_is_copied",),
+    ),
+    Guard(
+        "an image of AWS's is named by its recorded digest",
+        "mirror.py",
+        "rewrite(source, locations, images_by_digest=True)",
+        "rewrite(source, locations)",
+        (f"{DIGESTS}::test_the_digest_that_was_recorded_is_what_the_mirror_is_made_with",),
+    ),
+    Guard(
+        "a mirror that would run another image is rejected",
+        "operations/registering.py",
+        "        self._refuse_other_images(version.arn, hub_arn, mirror)\n",
+        "",
+        (f"{DIGESTS}::test_a_mirror_with_another_digest_is_rejected_and_says_why",),
+    ),
+    # Hostile texts
+    Guard(
+        "no message says a secret",
+        "errors.py",
+        "self.message = redacted(message)",
+        "self.message = message",
+        (f"{REDACTION}::test_a_secret_is_taken_out_wherever_a_text_becomes_ours",),
+    ),
+    Guard(
+        "no dead-letter message holds a secret",
+        "operations/dead_letters.py",
+        "MessageBody=sendable(redacted(body))",
+        "MessageBody=sendable(body)",
+        ("tests/unit/test_dead_letters.py::test_what_is_sent_says_no_secret_and_neither_does_what_is_read",),
+    ),
+    Guard(
+        "an error that nobody foresaw says no secret",
+        "observability.py",
+        "            if redacted(said) == said:\n",
+        "            if True:\n",
+        (f"{REDACTION}::test_an_error_that_nobody_foresaw_says_no_secret",),
+    ),
+    Guard(
+        "half a password is none",
+        "identifiers.py",
+        "return repr(redacted(text)[:300])",
+        "return repr(text[:300])",
+        (f"{REDACTION}::test_half_a_password_is_none_either",),
+    ),
+    Guard(
+        "content of a private hub is refused",
+        "refusals.py",
+        "and not public_hub_content(found.value, policy.region)",
+        'and ":aws:hub-content/" not in found.value',
+        (f"{PLAN}::test_what_cannot_be_mirrored_is_refused_before_anything_is_copied",),
+    ),
+    Guard(
+        "a card that is nested without end is refused",
+        "refusals.py",
+        "and not readable_card(found.value)",
+        "and False",
+        (f"{PLAN}::test_what_cannot_be_mirrored_is_refused_before_anything_is_copied",),
+    ),
+    Guard(
+        "an ARN has the partition of its Region",
+        "identifiers.py",
+        'if not found or found["partition"] != partition_of(found["region"]).name:',
+        "if not found:",
+        (f"{PARTITIONS}::test_an_arn_has_the_digits_and_the_partition_that_aws_writes",),
+    ),
+    Guard(
+        "an ARN has the digits of ASCII",
+        "identifiers.py",
+        '_ACCOUNT = r"(?P<account>[0-9]{12})"',
+        '_ACCOUNT = r"(?P<account>\\d{12})"',
+        (f"{PARTITIONS}::test_an_arn_has_the_digits_and_the_partition_that_aws_writes",),
+    ),
+    Guard(
+        "a registry sends us to its own layers only",
+        "aws/oci_registry.py",
+        "if origin(target) != origin(registry.base_url) and not registry.redirects_to(host):",
+        "if False:",
+        (f"{HTTP}::test_a_registry_on_https_sends_us_nowhere_but_where_its_layers_are_kept",),
+    ),
+    Guard(
+        "a list of referrers without an end is left",
+        "aws/oci_referrers.py",
+        "if pages > MOST_PAGES:",
+        "if False:",
+        (f"{REFERRERS}::test_a_list_without_an_end_is_left_after_so_many_pages",),
+    ),
+    Guard(
+        "two spokes never have one alias",
+        "settings.py",
+        "if given.count(alias) > 1:",
+        "if False:",
+        ("tests/unit/test_settings.py::test_an_alias_that_hides_which_spoke_it_is_is_refused",),
+    ),
+    Guard(
+        "a stage does not say approved beside a pending mirror",
+        "mirror.py",
+        "if not follows_approval and says_approved(members.get(LIFECYCLE, {})):",
+        "if False:",
+        (f"{MIRROR}::test_a_stage_says_approved_only_where_approvals_are_mirrored",),
+    ),
+    Guard(
+        "a stage that says no such thing is copied",
+        "mirror.py",
+        '_NOT_APPROVED = frozenset({STAGE_PENDING, "InProgress", "OnHold", REJECTED, "Retired"})',
+        "_NOT_APPROVED = frozenset({STAGE_PENDING})",
+        (f"{MIRROR}::test_a_stage_that_says_no_such_thing_is_copied",),
+    ),
+    Guard(
+        "the source's metadata in the replicator's name is not carried over",
+        "mirror.py",
+        "foreign = {key for key in metadata if key.startswith(provenance.PREFIX)}",
+        "foreign: set[str] = set()",
+        (f"{MIRROR}::test_a_package_cannot_pass_for_the_mirror_of_another",),
+    ),
+    Guard(
+        "a value that ends with a line break is no pin",
+        "ledger.py",
+        '    if "pins" in item:\n',
+        "    if False:\n",
+        ("tests/unit/test_ledger_item.py::test_a_location_that_ends_with_a_line_break_is_a_location",),
     ),
 ]

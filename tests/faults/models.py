@@ -73,7 +73,7 @@ class Models:
 
     def version(self, *containers: dict[str, Any], group: str | None = None, **members: Any) -> Version:
         """Register a version that nobody has approved yet."""
-        group = group or f"model-{next(_numbers)}"
+        group = group or f"Model-{next(_numbers)}"
         scientist = DataScientist(self.world.aws, self.stock.account, group, self.stock.artifacts)
         arn = scientist.register(*(containers or self.containers), **members)
         return Version(scientist, arn, self.image)

@@ -44,6 +44,18 @@ def test_a_crash_at_any_request(scenarios: Scenarios, scenario: str, function: s
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.parametrize("effect", CRASHES)
+@pytest.mark.parametrize(
+    ("scenario", "function"), [("first", "register"), ("first", "plan"), ("rejection", "register")]
+)
+@pytest.mark.usefixtures("in_lower_case")
+def test_a_crash_where_arns_are_in_lower_case(
+    scenarios_in_lower_case: Scenarios, scenario: str, function: str, effect: Effect
+) -> None:
+    """Those around the mirror's beginning, its noting and its rejection: what is derived from the group is there."""
+    test_a_crash_at_any_request(scenarios_in_lower_case, scenario, function, effect)
+
+
 @pytest.mark.parametrize("scenario", ["first", "update", "rejection"])
 def test_functions_that_do_one_thing_after_the_other(scenarios: Scenarios, scenario: str) -> None:
     calls = scenarios.requests(scenario)

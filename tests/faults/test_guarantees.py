@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.landscape import HUB
+from replicator.identifiers import version_key
 from tests.faults import guarantees
 from tests.faults.guarantees import Broken, Operator
 from tests.faults.requests import Request
@@ -43,7 +44,7 @@ def mirror_of(seen: Operator) -> dict[str, Any]:
 def write_entry(world: World, version: Version, **values: str) -> None:
     world.aws.client("dynamodb", HUB).update_item(
         TableName=world.landscape.hub.resources["Ledger"],
-        Key={"source_arn": {"S": version.arn}},
+        Key={"source_arn": {"S": version_key(version.arn)}},
         AttributeUpdates={name: {"Value": {"S": value}, "Action": "PUT"} for name, value in values.items()},
     )
 

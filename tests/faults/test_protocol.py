@@ -259,7 +259,9 @@ class Checker:
             hub_arn="hub",
             fingerprint=str(run.read),
             locations={},
+            pins={},
             written=Written(),
+            group="Churn",
             now=at(world.clock),
         )
         yield goes("finish")
@@ -391,8 +393,8 @@ def _frozen(item: tuple[tuple[str, Any], ...] | None) -> tuple[tuple[str, Any], 
         return None
     # Times of claims and ends do not matter for what can follow.
     ignored = {
-        "claimed_at", "finished_at", "applied_at", "event", "locations", "written", "source_approval", "code", "reason",
-        "schema",
+        "claimed_at", "finished_at", "applied_at", "event", "event_arn", "locations", "written", "source_approval",
+        "hub_approval", "source_group", "code", "reason", "schema",
     }  # fmt: skip
     return tuple((name, value) for name, value in item if name not in ignored)
 

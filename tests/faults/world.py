@@ -44,6 +44,7 @@ from local.pollers import _record
 from local.server import LocalAws
 from replicator.aws import artifacts, oci_http
 from replicator.aws.artifact_facts import Tuning
+from replicator.identifiers import version_key
 from replicator.operations import redriving
 from replicator.parts import PartLimits
 from tests.faults import shortcuts
@@ -369,7 +370,7 @@ class World:
     def entry(self, arn: str) -> dict[str, Any]:
         """Give the ledger's item of a version; empty when there is none."""
         answer = self.aws.client("dynamodb", HUB).get_item(
-            TableName=self.landscape.hub.resources["Ledger"], Key={"source_arn": {"S": arn}}
+            TableName=self.landscape.hub.resources["Ledger"], Key={"source_arn": {"S": version_key(arn)}}
         )
         return {name: next(iter(value.values())) for name, value in answer.get("Item", {}).items()}
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import pytest
 
-from replicator.policy import aws_owned_bucket
+from replicator.policy import aws_owned_buckets
 from tests.infra import stacks
 
 if TYPE_CHECKING:
@@ -60,14 +59,21 @@ PATTERNS = {
     f"arn:aws:sagemaker:eu-west-1:{stacks.HUB}:model-package/*": "versions in them",
     "arn:aws:kms:eu-west-1:*:key/*": "keys of the one account that the session is tagged with, through S3",
     f"{BUCKET}/models/{TAG}/*": "the spoke's own prefix",
-    f"{BUCKET}/models/*/provenance.json": "one file beside each mirror's artifacts",
+    f"{BUCKET}/provenance/*": "one file for each mirror",
     f"{BUCKET}/models/*": "SageMaker looks at what it registers",
     f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*": "repositories of our own",
     f"arn:aws:states:eu-west-1:{stacks.HUB}:execution:registry-replicator-replicate:*": "runs, by their names",
     "arn:aws:ecr:eu-west-1:*:repository/*": "SageMaker looks at AWS's images; not this account's",
-    "arn:aws:s3:::jumpstart-cache-prod-*": "SageMaker looks at JumpStart's artifacts, which are not copied",
-    "arn:aws:s3:::jumpstart-private-cache-prod-*": "the same, of gated models",
+    "arn:aws:s3:::jumpstart-cache-prod-eu-west-1/*": "SageMaker looks at JumpStart's artifacts, which are not copied",
+    "arn:aws:s3:::jumpstart-private-cache-prod-eu-west-1/*": "the same, of gated models",
+    "arn:aws:s3:::sagemaker-sd-models-prod-eu-west-1/*": "the same, of optimized models",
 }
+AWS_BUCKETS = ("jumpstart-cache-prod", "jumpstart-private-cache-prod", "sagemaker-sd-models-prod")
+REGIONS_OF_AWS_BUCKETS = [
+    line.split()[0]
+    for line in (stacks.ROOT / "layers/core/replicator/aws_owned_buckets.txt").read_text().splitlines()
+    if not line.startswith("#")
+]
 S3_WRITES = {"s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:DeleteObject"}
 ECR_WRITES = {
     "ecr:CreateRepository", "ecr:TagResource", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
@@ -134,21 +140,26 @@ def test_a_function_writes_its_own_log_only(hub: Stack) -> None:
             assert only.resources == (f"arn:aws:logs:eu-west-1:{stacks.HUB}:log-group:{group}:*",)
 
 
-@pytest.mark.parametrize(
-    "bucket", ["jumpstart-cache-prod-eu-west-1", "jumpstart-private-cache-prod-eu-west-1"]
-)
-def test_register_may_look_at_what_the_plan_leaves_with_jumpstart(hub: Stack, bucket: str) -> None:
-    assert aws_owned_bucket(bucket), "the plan copies it"
-    for arn, action in (
-        (f"arn:aws:s3:::{bucket}", "s3:ListBucket"),
-        (f"arn:aws:s3:::{bucket}/m/infer.tar.gz", "s3:GetObject"),
-    ):
-        allowing = [
-            each
-            for each in of(hub, "s3")["register"]
-            if action in each.actions and any(fnmatchcase(arn, resource) for resource in each.resources)
-        ]
-        assert allowing, f"{action} {arn}"
+def test_register_may_look_at_exactly_the_buckets_that_the_plan_leaves_with_aws(hub: Stack) -> None:
+    (found,) = [
+        each
+        for each in of(hub, "s3")["register"]
+        if any(not resource.startswith(BUCKET) for resource in each.resources)
+    ]
+    assert found.actions == ("s3:GetObject", "s3:ListBucket")
+    owned = aws_owned_buckets("eu-west-1")
+    assert len(owned) == 3
+    assert set(found.resources) == {f"arn:aws:s3:::{bucket}{end}" for bucket in owned for end in ("", "/*")}
+
+
+@pytest.mark.parametrize("region", REGIONS_OF_AWS_BUCKETS)
+def test_the_template_names_every_bucket_of_the_list_in_every_region(region: str) -> None:
+    names = {f"{stem}-{region}" for stem in AWS_BUCKETS}
+    # The third is not in every Region; in the others the plan leaves nothing in a bucket of that name.
+    assert names - {f"sagemaker-sd-models-prod-{region}"} <= aws_owned_buckets(region) <= names
+    text = (stacks.ROOT / "template.yaml").read_text()
+    for stem in AWS_BUCKETS:
+        assert f":s3:::{stem}-${{AWS::Region}}" in text
 
 
 def test_only_the_copy_role_touches_artifacts(hub: Stack) -> None:
@@ -156,7 +167,7 @@ def test_only_the_copy_role_touches_artifacts(hub: Stack) -> None:
     writes = [(each.where, each.resources) for each in stacks.granted(hub) if S3_WRITES & set(each.actions)]
     assert writes == [
         ("s3-copy", (f"{BUCKET}/models/{TAG}/*",)),
-        ("register", (f"{BUCKET}/models/*/provenance.json",)),
+        ("register", (f"{BUCKET}/provenance/*",)),
         ("sweep", (f"{BUCKET}/models/*",)),
     ]
     thrown_away = {action for each in of(hub, "s3")["sweep"] for action in each.actions}

@@ -92,6 +92,8 @@ class World:
         named: bool = True,
         base: ArtifactCopy | None = None,
         member: str | None = None,
+        registered_at: str | None = None,
+        runs: bool = False,
     ) -> CopyAnswer:
         """Copy, with the code under test, over HTTP."""
         wanted = ArtifactCopy(
@@ -103,6 +105,8 @@ class World:
             named=named,
             base=base,
             member=member,
+            registered_at=registered_at,
+            runs=runs,
         )
         request = CopyRequest(source_arn=PACKAGE, copy_=wanted, progress=progress)
         sessions = Sessions("aws", REGION, self.own)
@@ -190,7 +194,7 @@ def emptied(world: World) -> World:
         backends.reset()
     s3_backends.bucket_accounts.clear()
     world.rules.denied.clear()
-    world.rules.largest_copy, world.rules.smallest_part = 300 * KIB, KIB
+    world.rules.largest_copy, world.rules.smallest_part, world.rules.longest_page = 300 * KIB, KIB, 1000
     for client, bucket in (
         (world.hub, HUB_BUCKET),
         (world.spoke, SPOKE_BUCKET),

@@ -18,6 +18,7 @@ import botocore.endpoint
 import pytest
 
 from local.landscape import HUB, ROOT, SPOKES, Landscape, deploy_all
+from local.sagemaker import ArnSpelling
 from local.server import LocalAws
 
 if TYPE_CHECKING:
@@ -67,6 +68,15 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 def deployment(local_aws: LocalAws) -> Landscape:
     """Hub and spokes from ``template.yaml`` and ``spoke.yaml`` of the source tree."""
     return deploy_all(local_aws)
+
+
+@pytest.fixture(params=ArnSpelling)
+def spelling(deployment: Landscape, request: pytest.FixtureRequest) -> Iterator[ArnSpelling]:
+    """How the registries spell what the test registers."""
+    registry = deployment.aws.registry
+    before, registry.arn_spelling = registry.arn_spelling, request.param
+    yield request.param
+    registry.arn_spelling = before
 
 
 @pytest.fixture

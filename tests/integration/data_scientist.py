@@ -11,8 +11,11 @@ from botocore.exceptions import ClientError
 
 from local.images import build_image, push
 from local.landscape import default_bucket
+from tests.integration.object_times import received_at
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from local.images import OciImage
     from local.server import LocalAws
 
@@ -24,7 +27,7 @@ class DataScientist:
     Parameters
     ----------
     group
-        Of the versions; also the name of the repository and the prefix of the artifacts.
+        Of the versions; also the prefix of the artifacts, and in lower case the name of the repository.
     """
 
     aws: LocalAws
@@ -39,9 +42,14 @@ class DataScientist:
         return f"sagemaker-{self.aws.region}-{self.account}"
 
     @property
+    def repository(self) -> str:
+        """The repository of the group. Names in Amazon ECR and Amazon S3 have no capitals."""
+        return self.group.lower()
+
+    @property
     def image(self) -> str:
         """The image that versions use."""
-        return f"{self.account}.dkr.ecr.{self.aws.region}.amazonaws.com/{self.group}:1"
+        return f"{self.account}.dkr.ecr.{self.aws.region}.amazonaws.com/{self.repository}:1"
 
     def client(self, service: str) -> Any:
         return self.aws.client(service, self.account)
@@ -57,7 +65,7 @@ class DataScientist:
 
     def share(self, name: str, with_account: str) -> str:
         """Put an object into a bucket of its own that another account may read, and give its location."""
-        s3, bucket = self.client("s3"), f"shared-{self.group}"
+        s3, bucket = self.client("s3"), f"shared-{self.repository}"
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": self.aws.region})
         s3.put_object(Bucket=bucket, Key=name, Body=b"secret")
         statement = {
@@ -71,16 +79,32 @@ class DataScientist:
         return f"s3://{bucket}/{name}"
 
     def remove(self, name: str) -> None:
-        """Delete an object again."""
-        self.client("s3").delete_object(Bucket=self.bucket, Key=f"{self.group}/{name}")
+        """Delete an object, so that it can be brought back: the bucket keeps versions from now on."""
+        s3 = self.client("s3")
+        s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
+        s3.delete_object(Bucket=self.bucket, Key=f"{self.group}/{name}")
+
+    def bring_back(self, name: str) -> None:
+        """Undo the deletion of an object, by deleting its delete marker."""
+        s3, key = self.client("s3"), f"{self.group}/{name}"
+        for marker in s3.list_object_versions(Bucket=self.bucket, Prefix=key)["DeleteMarkers"]:
+            s3.delete_object(Bucket=self.bucket, Key=key, VersionId=marker["VersionId"])
+
+    def exchange(self, name: str, time: datetime) -> None:
+        """Put another object in the place of one, received at a time, and leave no version of the one before."""
+        s3, key = self.client("s3"), f"{self.group}/{name}"
+        for version in s3.list_object_versions(Bucket=self.bucket, Prefix=key)["Versions"]:
+            s3.delete_object(Bucket=self.bucket, Key=key, VersionId=version["VersionId"])
+        self.put(name)
+        received_at(self.account, self.bucket, key, time)
 
     def push(self, tag: str = "1") -> OciImage:
         """Build an image and push it into the repository of the group."""
         ecr = self.client("ecr")
-        ecr.create_repository(repositoryName=self.group)
+        ecr.create_repository(repositoryName=self.repository)
         image = build_image({"opt/program/serve": b"#!/bin/sh\n", "weights": os.urandom(40_000)}, layers=2)
         (data,) = ecr.get_authorization_token()["authorizationData"]
-        push(image, data["proxyEndpoint"], f"Basic {data['authorizationToken']}", self.group, tag)
+        push(image, data["proxyEndpoint"], f"Basic {data['authorizationToken']}", self.repository, tag)
         return image
 
     def register(self, *containers: dict[str, Any], **members: Any) -> str:

@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from replicator.identifiers import S3Uri
+from replicator.identifiers import S3Uri, version_key
 from tests.integration.conftest import wait_for
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Hub:
 
     def entry(self, arn: str) -> dict[str, Any]:
         item = self.client("dynamodb").get_item(
-            TableName=f"{self.namespace}-ledger", Key={"source_arn": {"S": arn}}
+            TableName=f"{self.namespace}-ledger", Key={"source_arn": {"S": version_key(arn)}}
         )
         return {name: next(iter(value.values())) for name, value in item.get("Item", {}).items()}
 

@@ -14,7 +14,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from local.accounts import Credentials, LocalSession
-from local.sagemaker import SageMakerMiddleware, SageMakerRegistry
+from local.sagemaker import ArnSpelling, SageMakerMiddleware, SageMakerRegistry
 from replicator.aws.bus import Bus
 from replicator.aws.documents import Documents
 from replicator.aws.ledger import Ledger, Outcome
@@ -67,8 +67,8 @@ class RecordingBus(Bus):
     last: ReplicationDetail | None = None
 
     def publish(self, detail: ReplicationDetail, now: datetime) -> None:
-        self.last = detail
         super().publish(detail, now)
+        self.last = detail
 
 
 class World:
@@ -78,11 +78,17 @@ class World:
     ----------
     token_seconds
         How long a ClientToken is honoured; None for ever.
+    arn_spelling
+        How both registries spell the groups in ARNs.
     """
 
-    def __init__(self, token_seconds: float | None = None) -> None:
+    def __init__(
+        self, token_seconds: float | None = None, arn_spelling: ArnSpelling = ArnSpelling.AS_WRITTEN
+    ) -> None:
         self.clock = Clock()
-        self.registry = SageMakerRegistry(clock=self.clock, client_token_seconds=token_seconds)
+        self.registry = SageMakerRegistry(
+            clock=self.clock, client_token_seconds=token_seconds, arn_spelling=arn_spelling
+        )
         app = SageMakerMiddleware(DomainDispatcherApplication(create_backend_app), self.registry)
         self._http = make_server("127.0.0.1", 0, app, threaded=True)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
@@ -152,8 +158,8 @@ class World:
             self._count()
 
     def group(self) -> str:
-        """Make a group in the spoke; its name is its own, and so is that of its mirror."""
-        name = f"g{uuid.uuid4().hex[:12]}"
+        """Make a group in the spoke, with a capital; its name is its own, and so is that of its mirror."""
+        name = f"Group-{uuid.uuid4().hex[:12]}"
         self.scientist.create_model_package_group(ModelPackageGroupName=name)
         return name
 

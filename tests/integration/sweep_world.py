@@ -15,6 +15,7 @@ from replicator.aws.ledger_items import UNSETTLED
 from replicator.aws.open_uploads import OpenUploads
 from replicator.aws.slots import Slots
 from replicator.errors import ErrorCode
+from replicator.identifiers import version_key
 from replicator.ledger import execution_name
 from replicator.operations.failing import Ending, Failing, FailureRequest
 from replicator.operations.intake import Intake
@@ -179,7 +180,7 @@ class SweepWorld:
 
     def item(self, version: Version) -> dict[str, Any]:
         """Give the ledger's item as it is, whatever its schema."""
-        key = {"source_arn": {"S": version.arn}}
+        key = {"source_arn": {"S": version_key(version.arn)}}
         return dict(self.dynamodb.get_item(TableName=self.table, Key=key).get("Item", {}))
 
     def of_a_newer_release(self, version: Version, **members: Any) -> dict[str, Any]:

@@ -60,13 +60,13 @@ def approved(scientist: DataScientist) -> str:
 
 
 def failed(scientist: DataScientist, hub: Hub) -> str:
-    """Approve a version whose artifact is missing, wait for its letter, and put the artifact there."""
+    """Approve a version whose artifact is missing, wait for its letter, and bring the artifact back."""
     location = scientist.put("model.tar.gz")
     arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": location})
     scientist.remove("model.tar.gz")
     scientist.approve(arn)
     assert hub.dead_letter(arn)["code"] == "SOURCE_OBJECT_MISSING"
-    scientist.put("model.tar.gz")
+    scientist.bring_back("model.tar.gz")
     return arn
 
 

@@ -104,7 +104,15 @@ def test_an_event_that_the_mirror_has_seen_asks_for_no_slot(world: SweepWorld, v
     world.claimed(version)
     world.ledger.begin_round(version.arn, 1, NOW)
     world.ledger.applied(
-        version.arn, 1, hub_arn="hub", fingerprint="f", locations={}, written=Written(), now=NOW
+        version.arn,
+        1,
+        hub_arn="hub",
+        fingerprint="f",
+        locations={},
+        pins={},
+        written=Written(),
+        group="g",
+        now=NOW,
     )
     assert world.ledger.finish(version.arn, 1, NOW)
     old = json.dumps({**json.loads(version.event()), "time": "2020-01-01T00:00:00Z"})

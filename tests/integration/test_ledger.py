@@ -44,7 +44,9 @@ def apply(ledger: Ledger, arn: str, attempt: int) -> None:
         hub_arn="hub",
         fingerprint="f",
         locations={"a": "b"},
+        pins={"a": "p"},
         written=Written("Approved", {"m": "d:d"}),
+        group="g",
         now=NOW,
     )
 
@@ -127,7 +129,7 @@ def test_an_execution_that_lost_the_item_has_no_say(ledger: Ledger, arn: str) ->
         lambda: ledger.finish(arn, 1, NOW),
         lambda: ledger.fail(arn, 1, "CODE", "reason", NOW),
         lambda: apply(ledger, arn, 1),
-        lambda: ledger.creating(arn, 1, NOW),
+        lambda: ledger.creating(arn, 1, "g", NOW),
     ):
         with pytest.raises(SupersededError):
             stale()

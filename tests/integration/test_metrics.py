@@ -105,7 +105,7 @@ def test_a_failed_run_is_counted_by_its_code_and_its_redrive_has_no_lag(
     assert watch.since("VersionsRefused", code) == watch.since("VersionsRefused") == 0
     assert watch.since("VersionsMirrored") == 0
 
-    scientist.put("model.tar.gz")
+    scientist.bring_back("model.tar.gz")
     hub.redrive(source_arn=arn)
     wait_for(lambda: watch.since("VersionsMirrored"), what="the metric")
     assert watch.since("VersionsMirrored") == 1

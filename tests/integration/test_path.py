@@ -12,13 +12,15 @@ from botocore.exceptions import ClientError
 from replicator.aws.ledger import Ledger
 from replicator.aws.sessions import Sessions
 from replicator.errors import RetryableError
-from replicator.identifiers import ImageReference
+from replicator.identifiers import ImageReference, version_key
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
 from tests.integration.data_scientist import DataScientist, deny_everybody
 from tests.integration.operator_of_hub import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from local.sagemaker import ArnSpelling
 
 AWS_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
@@ -29,8 +31,8 @@ def hub(deployment: Landscape) -> Hub:
 
 
 @pytest.fixture
-def scientist(deployment: Landscape, fresh: Callable[[str], str]) -> DataScientist:
-    return DataScientist(deployment.aws, SPOKE_A, fresh("model"))
+def scientist(deployment: Landscape, fresh: Callable[[str], str], spelling: ArnSpelling) -> DataScientist:
+    return DataScientist(deployment.aws, SPOKE_A, fresh("Model"))
 
 
 def test_an_approved_version_is_mirrored_byte_for_byte(hub: Hub, scientist: DataScientist) -> None:
@@ -74,7 +76,7 @@ def test_the_same_event_many_times_and_late_makes_one_mirror(hub: Hub, scientist
     first = hub.mirror(arn)
     scientist.reject(arn)
     wait_for(lambda: hub.mirror(arn)["ModelApprovalStatus"] == "Rejected", what="the rejection")
-    wanted = hub.entry(arn)["wanted"]
+    wanted = hub.settled(arn)["wanted"]
     # An old "Approved" comes last. The mirror has seen it, so it starts nothing.
     hub.send(*[stale] * 3)
     # One that claims to be new starts a run, which looks at the source and not at what the event says.
@@ -95,7 +97,8 @@ def test_two_containers_and_an_image_that_aws_owns(hub: Hub, scientist: DataScie
     )
     scientist.approve(arn)
     first, second = hub.mirror(arn)["InferenceSpecification"]["Containers"]
-    assert first["Image"] == AWS_IMAGE
+    # AWS moves its tags, so its images are named by the digest that was recorded.
+    assert first["Image"].startswith(f"{AWS_IMAGE.partition(':')[0]}@sha256:")
     assert second["Image"].endswith(f"@{image.digest}")
     assert hub.read(first["ModelDataUrl"]) == scientist.artifacts[one]
     assert hub.read(second["ModelDataUrl"]) == scientist.artifacts[two]
@@ -113,7 +116,7 @@ def test_a_missing_artifact_is_a_dead_letter_until_it_is_there(hub: Hub, scienti
     entry = hub.settled(arn)
     assert (entry["state"], entry["code"]) == ("FAILED", "SOURCE_OBJECT_MISSING")
 
-    scientist.put("model.tar.gz")
+    scientist.bring_back("model.tar.gz")
     assert hub.redrive(source_arn=arn, dry_run=True)["redriven"] == 0
     assert hub.redrive(code="SOURCE_OBJECT_MISSING", source_arn=arn)["redriven"] == 1
     wait_for(lambda: hub.settled(arn)["state"] == "IDLE", what="the redriven run")
@@ -121,10 +124,23 @@ def test_a_missing_artifact_is_a_dead_letter_until_it_is_there(hub: Hub, scienti
     assert hub.read(container["ModelDataUrl"]) == scientist.artifacts[location]
 
 
+def test_an_artifact_that_is_written_again_is_not_what_was_registered(
+    hub: Hub, scientist: DataScientist
+) -> None:
+    location = scientist.put("model.tar.gz")
+    arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": location})
+    later = scientist.describe(arn)["CreationTime"] + timedelta(minutes=1)
+    scientist.exchange("model.tar.gz", later)
+    scientist.approve(arn)
+    message = hub.dead_letter(arn)
+    assert message["code"] == "SOURCE_CHANGED"
+    assert location in message["reason"]
+
+
 def test_a_missing_image_is_a_dead_letter(hub: Hub, scientist: DataScientist) -> None:
     scientist.push()
     arn = scientist.register({"Image": scientist.image, "ModelDataUrl": scientist.put("model.tar.gz")})
-    scientist.client("ecr").delete_repository(repositoryName=scientist.group, force=True)
+    scientist.client("ecr").delete_repository(repositoryName=scientist.repository, force=True)
     scientist.approve(arn)
     letter = hub.dead_letter(arn)
     assert letter["code"] == "SOURCE_IMAGE_MISSING"
@@ -248,7 +264,7 @@ def test_a_mirror_that_was_deleted_is_made_again_as_the_message_says(
     assert members in letter["reason"]
     hub.client("dynamodb").update_item(
         TableName="registry-replicator-ledger",
-        Key={"source_arn": {"S": arn}},
+        Key={"source_arn": {"S": version_key(arn)}},
         UpdateExpression=f"REMOVE {members.replace(' and', ',')}",
     )
     assert hub.redrive(source_arn=arn)["redriven"] == 1
@@ -260,7 +276,9 @@ def test_the_loss_of_an_item_loses_no_version(hub: Hub, scientist: DataScientist
     arn = scientist.register({"Image": AWS_IMAGE, "ModelDataUrl": scientist.put("model.tar.gz")})
     scientist.approve(arn)
     first = hub.mirror(arn)["ModelPackageArn"]
-    hub.client("dynamodb").delete_item(TableName="registry-replicator-ledger", Key={"source_arn": {"S": arn}})
+    hub.client("dynamodb").delete_item(
+        TableName="registry-replicator-ledger", Key={"source_arn": {"S": version_key(arn)}}
+    )
     # The name of the first execution is used up.
     hub.send(json.dumps(scientist.event(arn)))
     assert hub.mirror(arn)["ModelPackageArn"] == first

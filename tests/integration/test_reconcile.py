@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replicator.aws.intake_queue import IntakeQueue
+from replicator.identifiers import version_key
 from replicator.provenance import SOURCE_DELETED
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, receive_all, wait_for
 from tests.integration.data_scientist import DataScientist
@@ -16,6 +17,8 @@ from tests.integration.operator_of_hub import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from local.sagemaker import ArnSpelling
 
 AWS_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 FORWARD, READ = "registry-replicator-forward", "registry-replicator-eu-west-1-read"
@@ -27,8 +30,8 @@ def hub(deployment: Landscape) -> Hub:
 
 
 @pytest.fixture
-def scientist(deployment: Landscape, fresh: Callable[[str], str]) -> DataScientist:
-    return DataScientist(deployment.aws, SPOKE_A, fresh("model"))
+def scientist(deployment: Landscape, fresh: Callable[[str], str], spelling: ArnSpelling) -> DataScientist:
+    return DataScientist(deployment.aws, SPOKE_A, fresh("Model"))
 
 
 @contextmanager
@@ -217,7 +220,7 @@ def test_a_failure_whose_letter_will_lapse_is_tried_again(hub: Hub, scientist: D
     assert call(hub, **only(scientist))[1] == []  # it has a letter
     hub.client("dynamodb").update_item(
         TableName=f"{hub.namespace}-ledger",
-        Key={"source_arn": {"S": arn}},
+        Key={"source_arn": {"S": version_key(arn)}},
         UpdateExpression="SET finished_at = :old",
         ExpressionAttributeValues={":old": {"S": "2026-01-01T00:00:00.000000+00:00"}},
     )

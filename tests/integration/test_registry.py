@@ -86,11 +86,17 @@ def test_an_unfinished_mirror_is_found_by_its_provenance(
     registry: Registry, request_: dict[str, Any], local_aws: LocalAws
 ) -> None:
     source = ModelPackageArn.parse(f"arn:aws:sagemaker:{local_aws.region}:111111111111:model-package/g/7")
-    other = {"replicator:source-arn": str(source).replace("/7", "/8")}
-    registry.create(request_ | {"CustomerMetadataProperties": other, "ClientToken": "other"})
-    mine = {"CustomerMetadataProperties": {"replicator:source-arn": str(source)}}
+    for n, other in enumerate(
+        [
+            {"replicator:source-arn": str(source).replace("/7", "/8"), "replicator:hub": "hub"},
+            {"replicator:source-arn": str(source), "replicator:hub": "another"},
+            {"replicator:source-arn": str(source)},
+        ]
+    ):
+        registry.create(request_ | {"CustomerMetadataProperties": other, "ClientToken": f"other-{n}"})
+    mine = {"CustomerMetadataProperties": {"replicator:source-arn": str(source), "replicator:hub": "hub"}}
     made = registry.create(request_ | mine)
     group, since = request_["ModelPackageGroupName"], datetime.now(UTC) - timedelta(minutes=5)
-    assert registry.find_mirror(group, source, since) == made
-    assert registry.find_mirror(group, source, since + timedelta(hours=1)) is None
-    assert registry.find_mirror("nothing-here", source, since) is None
+    assert registry.find_mirror(group, source, since, "hub") == made
+    assert registry.find_mirror(group, source, since + timedelta(hours=1), "hub") is None
+    assert registry.find_mirror("nothing-here", source, since, "hub") is None

@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from replicator.mirror import DESCRIPTION, desired
-from replicator.mirror_update import shown
+from local.sagemaker import ArnSpelling
+from replicator.fields import RUNS
+from replicator.mirror import DESCRIPTION, OWN_WORDS, desired
+from replicator.mirror_update import DECISIONS, shown
 from replicator.provenance import PREFIX
 from replicator.steps import Action, PlanAnswer
 from tests.integration.registry_world import KEY, CrashError, Runner, World, the_policy
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "10"))
 APPROVAL, REJECTED = "ModelApprovalStatus", "Rejected"
-_WORLD: list[World] = []
+_WORLDS: dict[ArnSpelling, World] = {}
 
 
-def world() -> World:
-    """Give the one server of this module; it ends with the process."""
-    if not _WORLD:
-        _WORLD.append(World())
-    return _WORLD[0]
+def world(spelling: ArnSpelling = ArnSpelling.AS_WRITTEN) -> World:
+    """Give the server for a spelling of ARNs; it ends with the process."""
+    if spelling not in _WORLDS:
+        _WORLDS[spelling] = World(arn_spelling=spelling)
+    return _WORLDS[spelling]
 
 
 def specification(image: str, artifact: str) -> dict[str, Any]:
@@ -86,9 +88,11 @@ CHANGES = st.one_of(
 class Mirroring(RuleBasedStateMachine):
     """One source version, and all that happens to it and to its mirror."""
 
+    spelling = ArnSpelling.AS_WRITTEN
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = world()
+        self.world = world(self.spelling)
         self.edited: set[str] = set()
         """Units (and the approval status) that a person holds in the hub."""
         self.stuck: set[str] = set()
@@ -97,6 +101,10 @@ class Mirroring(RuleBasedStateMachine):
         """What the source asked for when it was last read."""
         self.applied: str | None = None
         """The source's approval status when it was last applied."""
+        self.ours: dict[str, Any] = {}
+        """What the mirror showed of a person's decisions when we last wrote them."""
+        self.meant: dict[str, Any] = {}
+        """What a run that died may have written of them."""
         self.quiet = False
         self.first: datetime | None = None
 
@@ -134,7 +142,8 @@ class Mirroring(RuleBasedStateMachine):
 
     def wants(self) -> dict[str, Any]:
         entry, source = self.world.ledger.get(self.runner.arn), self.source()
-        members = desired(source, entry.locations if entry else {}, KEY).members
+        locations = entry.locations if entry else {}
+        members = desired(source, locations, KEY, follows_approval=self.mirrored).members
         return self.units({**members, APPROVAL: source[APPROVAL]})
 
     # What happens
@@ -153,6 +162,8 @@ class Mirroring(RuleBasedStateMachine):
         for unit in {*before, *after}:
             if before.get(unit) != after.get(unit):
                 agrees = after.get(unit) == self.wanted.get(unit)
+                if unit in {*DECISIONS, APPROVAL}:
+                    agrees = after.get(unit) in (self.ours.get(unit), self.meant.get(unit))
                 (self.edited.discard if agrees else self.edited.add)(unit)
 
     def _update(self, client: Any, arn: str, change: dict[str, Any]) -> None:
@@ -176,8 +187,9 @@ class Mirroring(RuleBasedStateMachine):
         if died:
             self.quiet = False
             self._check_edits(before, self.mirror())
-            self.wanted = self.wants()
+            self.wanted = self.meant = self.wants()
             return
+        self.meant = {}
         self.quiet = True
         assert answers
         assert not any(isinstance(a, PlanAnswer) and a.action is Action.REFUSE for a in answers), answers
@@ -201,16 +213,35 @@ class Mirroring(RuleBasedStateMachine):
     def _check_edits(self, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
         was, now, wanted = self.units(before), self.units(after), self.wants()
         rejects = self.source()[APPROVAL] == REJECTED and self.applied != REJECTED
+        runs = any(was.get(u) != now.get(u) for u in {*was, *now} if u.partition("{")[0] in RUNS)
+        self._check_approval(before, after, runs=runs)
+        asks_again = runs and (after or {}).get(APPROVAL) == "PendingManualApproval"
         for unit in list(self.edited):
-            if was.get(unit) == wanted.get(unit):
+            decision = unit in {*DECISIONS, APPROVAL}
+            if was.get(unit) == wanted.get(unit) and not decision:
                 self.edited.discard(unit)
             elif rejects and unit in (APPROVAL, DESCRIPTION):
-                if was.get(unit) != now.get(unit):
+                # A person decides on, although the source's rejection went through.
+                if was.get(unit) != now.get(unit) and unit == DESCRIPTION:
                     self.edited.discard(unit)
-            else:
+            elif not (asks_again and decision):
                 assert now.get(unit) == was.get(unit), f"a person's {unit} was overwritten"
+            elif now.get(unit) == wanted.get(unit):
+                self.edited.discard(unit)
+        for unit in {*DECISIONS, APPROVAL} - self.edited:
+            self.ours[unit] = now.get(unit)
         own = {k: v for k, v in (before or {}).get("CustomerMetadataProperties", {}).items()}
         assert not own or any(k.startswith(PREFIX) for k in own) or len(own) >= 50
+
+    def _check_approval(
+        self, before: dict[str, Any] | None, after: dict[str, Any] | None, *, runs: bool
+    ) -> None:
+        """Check that an approval holds for what was approved, and that it takes a person to undo a person's "no"."""
+        if before is None or after is None or after[APPROVAL] != "Approved":
+            return
+        follows = self.mirrored and self.source()[APPROVAL] == "Approved"
+        assert follows or not runs, "an approval was carried over to something else"
+        assert follows or before[APPROVAL] == "Approved", "the hub approved on its own"
 
     def _check_state(self) -> None:
         mirror, source = self.mirror(), self.source()
@@ -227,7 +258,7 @@ class Mirroring(RuleBasedStateMachine):
         for unit in {*now, *self.wanted}:
             if now.get(unit) == self.wanted.get(unit):
                 self.stuck.discard(unit)
-            else:
+            elif unit != DESCRIPTION or not str(now.get(unit)).startswith(OWN_WORDS):
                 assert unit in self.edited | self.stuck, f"{unit} differs, and nobody edited or reported it"
                 assert not report or unit in {*(report.drift or []), *self.stuck} or unit not in self.wanted
 
@@ -244,6 +275,16 @@ TestMirroring.settings = settings(
 )
 
 
+class MirroringInLowerCase(Mirroring):
+    """The same, where ARNs spell the group in lower case."""
+
+    spelling = ArnSpelling.LOWER_CASE
+
+
+TestMirroringInLowerCase = MirroringInLowerCase.TestCase
+TestMirroringInLowerCase.settings = TestMirroring.settings
+
+
 # The sequences on which each promise hangs, played whatever chance draws.
 
 LIFE_CYCLES = [
@@ -252,9 +293,9 @@ LIFE_CYCLES = [
 METADATA = [{"CustomerMetadataProperties": {f"m-{i}": "1" for i in range(n)}} for n in (1, 48)]
 
 
-def machine(*, mirrored: bool = False) -> Mirroring:
+def machine(*, mirrored: bool = False, spelling: ArnSpelling = ArnSpelling.AS_WRITTEN) -> Mirroring:
     """Give a version that is approved in the spoke and not mirrored yet."""
-    it = Mirroring()
+    it = MirroringInLowerCase() if spelling is ArnSpelling.LOWER_CASE else Mirroring()
     it.register(status="Approved", mirrored=mirrored)
     return it
 
@@ -277,9 +318,10 @@ def test_a_rejection_overrules_a_person_and_no_other_change_does(mirrored: bool)
     deliver(it)
 
 
+@pytest.mark.parametrize("spelling", ArnSpelling)
 @pytest.mark.parametrize("crash", range(10))
-def test_a_rejection_reaches_a_mirror_whose_making_was_cut_off(crash: int) -> None:
-    it = machine()
+def test_a_rejection_reaches_a_mirror_whose_making_was_cut_off(crash: int, spelling: ArnSpelling) -> None:
+    it = machine(spelling=spelling)
     deliver(it, crash)
     it.the_spoke_changes(change={APPROVAL: REJECTED})
     deliver(it)
@@ -302,3 +344,55 @@ def test_what_cannot_be_taken_away_is_reported() -> None:
     it.the_spoke_changes(change={"SourceUri": PREFIXES[0]})
     deliver(it)
     assert not it.stuck
+
+
+OTHER = {"InferenceSpecification": specification(IMAGES[1], OBJECTS[1])}
+
+
+@pytest.mark.parametrize("change", [OTHER, {"SourceUri": "words"}], ids=lambda change: next(iter(change)))
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("crash", range(9))
+def test_an_approval_is_not_carried_over_wherever_register_dies(
+    crash: int, after: bool, change: dict[str, Any]
+) -> None:
+    it = machine()
+    deliver(it)
+    it.a_person_edits_the_hub(change={APPROVAL: "Approved", DESCRIPTION: "by a person"})
+    it.the_spoke_changes(change={**change, DESCRIPTION: "words of the source"})
+    it.an_event_comes(crash=crash, after=after, change=None)
+    events = [it.world.bus.last]
+    deliver(it)
+    events.append(it.world.bus.last)
+    mirror = it.mirror()
+    assert mirror is not None
+    assert mirror[APPROVAL] == "PendingManualApproval"
+    assert next(iter(change)) in mirror[DESCRIPTION]
+    assert [*change] in [event.changed for event in events if event]
+
+
+@pytest.mark.parametrize("decision", [REJECTED, "PendingManualApproval"])
+def test_a_spoke_does_not_undo_a_persons_decision_by_rejecting_and_approving(decision: str) -> None:
+    it = machine(mirrored=True)
+    deliver(it)
+    it.a_person_edits_the_hub(change={APPROVAL: decision})
+    for status in (REJECTED, "Approved", "PendingManualApproval", "Approved"):
+        it.the_spoke_changes(change={APPROVAL: status, DESCRIPTION: f"words beside {status}"})
+        deliver(it)
+        mirror = it.mirror()
+        assert mirror is not None
+        assert mirror[APPROVAL] != "Approved"
+    it.a_person_edits_the_hub(change={APPROVAL: "Approved"})
+    it.the_spoke_changes(change={APPROVAL: "PendingManualApproval"})
+    deliver(it)
+    assert it.units(it.mirror())[APPROVAL] == "PendingManualApproval"
+
+
+def test_a_stage_that_a_person_chose_stays_theirs_although_the_source_agrees() -> None:
+    it = machine(mirrored=True)
+    it.the_spoke_changes(change=LIFE_CYCLES[0])
+    deliver(it)
+    it.a_person_edits_the_hub(change=LIFE_CYCLES[1])
+    for change in LIFE_CYCLES[1:]:
+        it.the_spoke_changes(change=change)
+        deliver(it)
+    assert it.units(it.mirror())["ModelLifeCycle"] == LIFE_CYCLES[1]["ModelLifeCycle"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replicator.aws.slots import Slots
+from replicator.identifiers import version_key
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
 from tests.integration.data_scientist import DataScientist
 from tests.integration.operator_of_hub import Hub
@@ -74,7 +75,7 @@ def test_an_aborted_run_reaches_the_dead_letter_queue_and_can_be_redriven(
 ) -> None:
     arn = a_version(scientist)
     with held_up(hub, scientist, arn) as execution:
-        assert arn in slots.running(SPOKE_A)
+        assert version_key(arn) in slots.running(SPOKE_A)
         before = sweep(hub)
         assert (before["running"], hub.entry(arn)["state"]) == (1, "RUNNING"), "a run at work is left alone"
         stop(hub, execution)
@@ -83,7 +84,7 @@ def test_an_aborted_run_reaches_the_dead_letter_queue_and_can_be_redriven(
     entry = hub.entry(arn)
     assert (entry["state"], entry["code"]) == ("FAILED", "EXECUTION_GONE")
     assert "unsettled" not in entry
-    assert arn not in slots.running(SPOKE_A)
+    assert version_key(arn) not in slots.running(SPOKE_A)
     letter = hub.dead_letter(arn)
     assert letter["code"] == "EXECUTION_GONE"
     assert "did not say how it ended" in letter["reason"]
@@ -155,7 +156,7 @@ def test_an_item_of_a_newer_release_is_named_left_alone_and_recoverable(
     arn = a_version(scientist)
     scientist.approve(arn)
     hub.mirror(arn)
-    key = {"source_arn": {"S": arn}}
+    key = {"source_arn": {"S": version_key(arn)}}
 
     def set_schema(number: int, state: str) -> None:
         hub.client("dynamodb").update_item(
@@ -184,7 +185,7 @@ def test_a_slot_without_a_run_is_released(hub: Hub, scientist: DataScientist, sl
     arn = a_version(scientist)
     assert slots.acquire(arn, 1000)
     assert sweep(hub)["slots"] >= 1
-    assert arn not in slots.running(SPOKE_A)
+    assert version_key(arn) not in slots.running(SPOKE_A)
     assert SPOKE_A in slots.accounts()
 
 
@@ -195,7 +196,7 @@ def test_the_sweep_runs_by_its_schedule(hub: Hub, scientist: DataScientist, slot
     rule = hub.client("events").describe_rule(Name=name)
     assert (rule["ScheduleExpression"], rule["State"]) == ("rate(15 minutes)", "ENABLED")
     assert hub.aws.events.tick(HUB, name) == [name]
-    wait_for(lambda: arn not in slots.running(SPOKE_A), what="the sweep to release the slot")
+    wait_for(lambda: version_key(arn) not in slots.running(SPOKE_A), what="the sweep to release the slot")
 
 
 def test_slots_are_counted_by_spoke(hub: Hub, fresh: Callable[[str], str]) -> None:
@@ -239,7 +240,7 @@ def test_a_flood_of_one_spoke_keeps_to_its_slots_and_holds_up_no_other(
     over = threading.Event()
 
     def running() -> set[tuple[str, str]]:
-        keys = [{"source_arn": {"S": arn}} for arn in flood]
+        keys = [{"source_arn": {"S": version_key(arn)}} for arn in flood]
         found = hub.client("dynamodb").batch_get_item(RequestItems={LEDGER: {"Keys": keys}})
         # moto writes an item in place, member after member, and may be looked at in between.
         return {

@@ -39,7 +39,9 @@ def test_a_sweep_that_runs_out_of_time_says_so_and_the_next_goes_on(
     first = world.sweep(seconds_left=Counted(1))
     assert (first.gone, first.letters, first.done) == (1, 1, False)
     second = world.sweep()
-    assert (second.gone, second.letters, second.slots, second.done) == (2, 2, 0, True)
+    # The table has no order, so the run that holds the slot may be found by either.
+    assert (second.gone, second.letters, second.done) == (2, 2, True)
+    assert world.slots.running(SPOKE) == frozenset()
     assert world.letters() == [(each.arn, "EXECUTION_GONE") for each in versions]
     third = world.sweep()
     assert (third.gone, third.letters, third.done) == (0, 0, True)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """One local AWS for this folder. It ends before that of ``tests/integration`` begins: see the order there."""
+    """One local AWS for a file: moto's state is one for the process, and other files reset it."""
     with LocalAws(root=tmp_path_factory.mktemp("local-aws"), region="us-east-1") as running:
         running.state_machines.wait_factor = 0.02
         yield running

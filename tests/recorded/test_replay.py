@@ -74,9 +74,8 @@ def test_a_value_that_the_test_binds_is_held_to() -> None:
 
 def test_a_refusal_is_an_answer() -> None:
     def refuse() -> None:
-        raise ClientError(
-            {"Error": {"Code": "NoSuchKey"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "Get"
-        )  # type: ignore[typeddict-item]
+        answer: Any = {"Error": {"Code": "NoSuchKey"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+        raise ClientError(answer, "Get")
 
     made = replay(get={"Error": {"Code": "NoSuchKey"}, "ResponseMetadata": {"HTTPStatusCode": 404}})
     made("get", refuse)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.recorded.replay import Differing, Replay, replays
@@ -146,7 +147,7 @@ def test_conditions_of_a_reader(replay: Replay, s3: Any, bucket: str) -> None:
         },
     }  # fmt: skip
     for key, more in conditions.items():
-        replay(key, lambda more=more: call(**about, **more))
+        replay(key, partial(call, **about, **more))
 
 
 def source_of(s3: Any, bucket: str, body: bytes = b"source content") -> tuple[dict[str, str], str]:
@@ -177,7 +178,7 @@ def test_conditions_on_the_source_of_a_copy(replay: Replay, s3: Any, bucket: str
     }
     target = {"Bucket": bucket, "Key": "dest-object", "CopySource": source}
     for key, more in conditions.items():
-        replay(key, lambda more=more: s3.copy_object(**target, **more))
+        replay(key, partial(s3.copy_object, **target, **more))
 
 
 @replays(COPIES, "test_copy_object_if_none_match")
@@ -213,7 +214,7 @@ def test_copy_if_match(replay: Replay, s3: Any, bucket: str) -> None:
         "copy-obj-if-match-fail-wrong-etag": {"Key": "dest-object", "IfMatch": '"wrong-etag"'},
         "copy-obj-if-match-fail-no-object": {"Key": "non-existent-key", "IfMatch": etag},
     }.items():
-        replay(key, lambda more=more: s3.copy_object(**about, **more))
+        replay(key, partial(s3.copy_object, **about, **more))
 
 
 @replays(COPIES, "test_copy_object_precondition_write_validation")
@@ -225,7 +226,7 @@ def test_copy_with_other_conditions(replay: Replay, s3: Any, bucket: str) -> Non
         "copy-obj-if-match-star": {"IfMatch": "*"},
         "copy-obj-both": {"IfMatch": etag, "IfNoneMatch": "*"},
     }.items():
-        replay(key, lambda more=more: s3.copy_object(**target, **more))
+        replay(key, partial(s3.copy_object, **target, **more))
 
 
 @replays(COPIES, "test_copy_object_if_none_match_in_place")

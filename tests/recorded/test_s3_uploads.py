@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.recorded.replay import Differing, Replay, replays
@@ -87,7 +88,7 @@ def uploaded_in_three(
     for number, size in enumerate((5 * 1024 * 1024 + 1, 5 * 1024 * 1024 + 1, 10)):
         body = b"a" * size
         more = {**target, "PartNumber": number + 1, "Body": body, "ChecksumAlgorithm": algorithm}
-        part = replay(f"upload-part-{number}", lambda more=more: s3.upload_part(**more))
+        part = replay(f"upload-part-{number}", partial(s3.upload_part, **more))
         member = f"Checksum{algorithm}"
         parts.append({"PartNumber": number + 1, "ETag": part["ETag"], member: part[member]})
     replay("list-parts", lambda: s3.list_parts(**target))
@@ -190,7 +191,7 @@ def test_refusals_of_full_object(replay: Replay, s3: Any, bucket: str) -> None:
         "complete-part-bad-checksum-algo": {**bare, **full, "ChecksumCRC32": "AAAAAA=="},
         "complete-success": {**bare, **full, "ChecksumCRC32C": right},
     }.items():
-        replay(key, lambda more=more: s3.complete_multipart_upload(**target, **more))
+        replay(key, partial(s3.complete_multipart_upload, **target, **more))
     begun = replay("create-mpu-with-checksum", lambda: s3.create_multipart_upload(**about, **mode))
     other = {**send, "UploadId": begun["UploadId"], "ChecksumAlgorithm": "CRC32"}
     replay("upload-part-different-checksum-exc", lambda: s3.upload_part(**other))
@@ -240,7 +241,7 @@ def test_composite(replay: Replay, s3: Any, bucket: str) -> None:
         "complete-multipart-checksum": parts,
     }.items():
         more = {**target, "MultipartUpload": {"Parts": these}}
-        replay(key, lambda more=more: s3.complete_multipart_upload(**more))
+        replay(key, partial(s3.complete_multipart_upload, **more))
     look_at_result(replay, s3, about)
 
 
@@ -251,7 +252,7 @@ def test_refusals_of_composite(replay: Replay, s3: Any, bucket: str) -> None:
         "create-mpu-wrong-checksum-algo": {"ChecksumAlgorithm": "TEST"},
         "create-mpu-no-checksum-algo-with-type": {"ChecksumType": "COMPOSITE"},
     }.items():
-        replay(key, lambda more=more: s3.create_multipart_upload(**about, **more))
+        replay(key, partial(s3.create_multipart_upload, **about, **more))
     begun = replay(
         "create-mpu-composite-checksum",
         lambda: s3.create_multipart_upload(**about, ChecksumAlgorithm="CRC32"),
@@ -262,11 +263,12 @@ def test_refusals_of_composite(replay: Replay, s3: Any, bucket: str) -> None:
     part = replay("upload-part-no-checksum-ok", lambda: s3.upload_part(**send))
     sha = named(1, part["ETag"], ChecksumSHA256="ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
     right = named(1, part["ETag"], ChecksumCRC32=part["ChecksumCRC32"])
-    for key, more in {
+    completions: dict[str, dict[str, Any]] = {
         "complete-part-with-checksum": {"MultipartUpload": sha},
         "complete-part-with-bad-checksum-type": {"MultipartUpload": right, "ChecksumType": "FULL_OBJECT"},
-    }.items():
-        replay(key, lambda more=more: s3.complete_multipart_upload(**target, **more))
+    }
+    for key, asked in completions.items():
+        replay(key, partial(s3.complete_multipart_upload, **target, **asked))
     begun = replay(
         "create-mpu-with-checksum",
         lambda: s3.create_multipart_upload(**about, ChecksumAlgorithm="SHA256"),

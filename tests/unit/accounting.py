@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import regex
 
 from replicator import fields
 from replicator.fields import Card, Decided, Drop, Each, Image, Keep, Location, ReadOnly, Text, Values
+from replicator.identifiers import InvalidIdentifierError, S3Uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +83,7 @@ def unaccounted(
     locations
         Where each location went.
     """
-    there = dict(leaves(shown))
+    there, digests = dict(leaves(shown)), dict(leaves(dict(source)))
     for path, _ in leaves(dict(source)):
         if isinstance(rule_of(path), Drop) and not any(
             path == known or path.startswith((f"{known}.", f"{known}[")) for known in dropped
@@ -91,19 +93,31 @@ def unaccounted(
         if path in dropped:
             continue
         expected = _expected(rule_of(path), value, locations)
+        if path.endswith(".Image") and value not in locations and (digest := digests.get(f"{path}Digest")):
+            # It stays in a registry of AWS's, and is named by the digest that was recorded.
+            expected = (
+                f"{value.partition('@')[0].rpartition(':')[0] or value.partition('@')[0]}@{digest.lower()}"
+            )
         if path not in there:
             yield f"{path} was lost: {value!r:.200}"
         elif there[path] != expected and _parsed(there[path]) != _parsed(expected):
             yield f"{path} is {there[path]!r:.200} and not {expected!r:.200}"
 
 
+def _went(value: Any, locations: Mapping[str, str]) -> Any:
+    """Return where a location went, whichever way it is spelled; any other value as it is."""
+    with suppress(InvalidIdentifierError, TypeError):
+        return locations.get(value) or locations.get(str(S3Uri.parse(value)), value)
+    return value
+
+
 def _expected(rule: Rule, value: Any, locations: Mapping[str, str]) -> Any:
     if isinstance(rule, Location | Text | Image | fields.SourceUri):
-        return locations.get(value, value)
+        return _went(value, locations)
     if isinstance(rule, Card):
         card = json.loads(value)
         if artifacts := card.get("model_overview", {}).get("model_artifact"):
-            card["model_overview"]["model_artifact"] = [locations.get(a, a) for a in artifacts]
+            card["model_overview"]["model_artifact"] = [_went(a, locations) for a in artifacts]
         return card
     assert isinstance(rule, Keep | fields.Refuse), rule
     return value

@@ -25,6 +25,7 @@ def a_policy(**changes: Any) -> Policy:
         "hub_approval_status": "PendingManualApproval",
         "group_name_template": "{account}-{group}",
         "aws_registries": frozenset({"683313688378"}),
+        "aws_buckets": frozenset({"jumpstart-cache-prod-us-east-1"}),
     }
     return Policy(**(options | changes))
 

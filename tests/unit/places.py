@@ -19,7 +19,7 @@ def place(copy: ArtifactCopy | ImageCopy) -> str:
     """Name the location that takes the place of one: the short form where the long one does not fit."""
     seen = hashlib.sha256(f"{copy.uri}{getattr(copy, 'etag', None)}".encode()).hexdigest()
     if isinstance(copy, ArtifactCopy):
-        folder = f"s3://hub-bucket/{copy.destination}{seen[:16]}/"
+        folder = f"s3://hub-bucket/{copy.destination}{seen}/"
         name = "" if copy.type == "prefix" else S3Uri.parse(copy.uri).basename
         if not copy.named and len(folder + name) > copy.longest:
             name = seen[16:24]

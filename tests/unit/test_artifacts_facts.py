@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from replicator.aws.artifact_facts import (
     MULTIPART_ALGORITHMS,
     PIN_KEY,
-    STREAMED_ALGORITHMS,
     Checksum,
     algorithm_for,
     checksums,
     compare,
     digest,
     facts,
-    fingerprint,
     may_be_copy,
+    streamed_algorithm_for,
+    younger,
 )
 
 HEAD: dict[str, Any] = {"ContentLength": 3, "ETag": '"abc"', "ContentType": "application/gzip"}
@@ -88,11 +88,13 @@ def test_equal_different_or_not_comparable() -> None:
 @pytest.mark.parametrize(
     ("source", "copy", "maybe"),
     [
-        ((CRC64,), {"checksums": (CRC64,), "metadata": {PIN_KEY: "another"}}, True),
+        ((CRC64,), {"checksums": (CRC64,), "metadata": {PIN_KEY: "abc"}}, True),
+        ((CRC64,), {"checksums": (CRC64,), "metadata": {PIN_KEY: "another"}}, False),
+        ((CRC64,), {"checksums": (CRC64,)}, False),
         ((CRC64,), {"checksums": (Checksum("CRC64NVME", "B"),), "metadata": {PIN_KEY: "abc"}}, False),
         ((), {"checksums": (CRC64,), "metadata": {PIN_KEY: "abc"}}, True),
         ((), {"checksums": (CRC64,), "metadata": {PIN_KEY: "another"}}, False),
-        ((), {"checksums": (CRC64,)}, True),
+        ((), {"checksums": (CRC64,)}, False),
         ((), {"size": 4, "metadata": {PIN_KEY: "abc"}}, False),
     ],
 )
@@ -100,7 +102,7 @@ def test_what_is_there_may_be_the_copy(
     source: tuple[Checksum, ...], copy: dict[str, Any], maybe: bool
 ) -> None:
     there = replace(facts("there", HEAD), **copy)
-    assert may_be_copy(replace(facts("k", HEAD), checksums=source), there, read_limit=3) is maybe
+    assert may_be_copy(replace(facts("k", HEAD), checksums=source), there, read_limit=2) is maybe
 
 
 def test_what_nothing_tells_of_is_a_copy_only_if_it_can_be_read() -> None:
@@ -112,16 +114,41 @@ def test_the_copy_gets_a_checksum_that_its_source_has() -> None:
     source = facts("k", HEAD | {"ChecksumCRC32C": "AAAAAA==", "ChecksumType": "FULL_OBJECT"})
     assert algorithm_for(source) == "CRC32C"
     assert algorithm_for(source, MULTIPART_ALGORITHMS) == "CRC32C"
-    assert algorithm_for(source, STREAMED_ALGORITHMS) == "CRC64NVME"
+    assert streamed_algorithm_for(source) is None
+    crc32 = facts("k", HEAD | {"ChecksumCRC32": "AAAAAA==", "ChecksumType": "FULL_OBJECT"})
+    assert streamed_algorithm_for(crc32) == "CRC32"
     sha = facts("k", HEAD | {"ChecksumSHA256": "AAAA", "ChecksumType": "FULL_OBJECT"})
     assert (algorithm_for(sha), algorithm_for(sha, MULTIPART_ALGORITHMS)) == ("SHA256", "CRC64NVME")
     assert algorithm_for(facts("k", HEAD)) == "CRC64NVME"
 
 
-def test_the_pin_is_left_out_of_metadata_that_has_no_room_for_it() -> None:
+def test_the_pin_comes_before_metadata_that_leaves_no_room_for_it() -> None:
     assert facts("k", HEAD | {"Metadata": {"a": "b"}}).metadata_of_copy() == {"a": "b", PIN_KEY: "abc"}
-    full = {"a": "x" * 2040}
-    assert facts("k", HEAD | {"Metadata": full}).metadata_of_copy() == full
+    full = {"a": "x" * 2040, "b": "small"}
+    assert facts("k", HEAD | {"Metadata": full}).metadata_of_copy() == {PIN_KEY: "abc", "b": "small"}
+    fits = {"a": "x" * (2048 - len(PIN_KEY) - len("abc") - 1)}
+    assert facts("k", HEAD | {"Metadata": fits}).metadata_of_copy() == {PIN_KEY: "abc", **fits}
+
+
+@pytest.mark.parametrize("name", [PIN_KEY, "Replicator-Source-Pin"])
+def test_the_sources_own_entry_of_that_name_is_no_pin(name: str) -> None:
+    assert facts("k", HEAD | {"Metadata": {name: "planted"}}).metadata_of_copy() == {PIN_KEY: "abc"}
+
+
+@pytest.mark.parametrize(
+    ("last_modified", "late"),
+    [
+        ("Fri, 02 Jan 2026 00:00:00 GMT", False),
+        ("Fri, 02 Jan 2026 00:00:02 GMT", False),
+        ("Fri, 02 Jan 2026 00:00:03 GMT", True),
+        ("2026-01-01T23:59:59.000Z", False),
+        ("2026-01-02T00:00:03.000Z", True),
+    ],
+)
+def test_bytes_are_younger_than_a_registration_by_more_than_clocks_differ(
+    last_modified: str, late: bool
+) -> None:
+    assert younger(last_modified, "2026-01-02T01:00:00+01:00") is late
 
 
 # Lone surrogates are no UTF-8: neither S3 nor pydantic lets such a text come here.
@@ -133,6 +160,8 @@ def test_other_texts_give_another_digest(texts: list[str], other: list[str]) -> 
     assert (digest(texts) == digest(other)) == (texts == other)
 
 
-def test_a_fingerprint_is_16_digits_and_never_changes() -> None:
-    """The places of mirrors that exist depend on it."""
-    assert fingerprint("bucket", "key", "pin") == "1690051440e04052"
+def test_a_digest_is_a_whole_sha_256_and_never_changes() -> None:
+    """The places of mirrors that exist depend on it; a spoke chooses the texts, so half a digest is not enough."""
+    assert digest(["bucket", "key", "pin"]) == (
+        "1690051440e040525c913cdde9e22f63a9d5eaa5293ce9bda9b25c2473f45388"
+    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from replicator.events import ModelPackageEvent
 from replicator.identifiers import ModelPackageArn
-from replicator.operations.dead_letters import Letter, sendable
+from replicator.operations.dead_letters import Letter, send, sendable
+from replicator.operations.redriving import RedriveRequest
 
 ARN = "arn:aws:sagemaker:eu-west-1:111111111111:model-package/churn/3"
 ABOUT = ModelPackageEvent.about(ModelPackageArn.parse(ARN)).to_message()
@@ -103,3 +106,27 @@ def test_a_body_with_what_sqs_refuses_stays_the_same_json() -> None:
     body = json.dumps({"id": "a\ufffe\uffff\ud800b"}, ensure_ascii=False)
     assert sendable(body) != body
     assert json.loads(sendable(body)) == json.loads(body)
+
+
+@pytest.mark.parametrize("asked", [ARN, ARN.replace("churn", "Churn")])
+def test_a_redrive_chooses_a_version_in_any_spelling_of_its_arn(asked: str) -> None:
+    request = RedriveRequest(source_arn=asked)
+    assert request.chooses(letter({"source_arn": ARN}))
+    assert not request.chooses(letter({"source_arn": ARN.replace("/3", "/4")}))
+    assert not request.chooses(letter("not json"))
+
+
+SECRET = "IQoJb3JpZ2luX2VjEJr"
+
+
+def test_what_is_sent_says_no_secret_and_neither_does_what_is_read() -> None:
+    sent: list[dict[str, Any]] = []
+    queue: Any = SimpleNamespace(send_message=lambda **request: sent.append(request))
+    leak = f"https://u:{SECRET}@h/k?X-Amz-Signature={SECRET}"
+    body = json.dumps({"detail": {"ModelPackageArn": ARN, "ModelDataUrl": leak}})
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    send(queue, "url", body, code="UNEXPECTED", reason=leak, source_arn=leak, now=now)
+    assert SECRET not in str(sent)
+    assert json.loads(sent[0]["MessageBody"])["detail"]["ModelPackageArn"] == ARN
+    found = letter(body, ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE=leak, source_arn=leak)
+    assert SECRET not in str(found)

@@ -30,6 +30,11 @@ def client_error(code: str, status: int = 400) -> ClientError:
         (client_error("Whatever", 502), RetryableError, ErrorCode.SERVICE_UNAVAILABLE),
         (client_error("AccessDeniedException"), PermanentError, ErrorCode.HUB_ACCESS_DENIED),
         (client_error("403", 403), PermanentError, ErrorCode.HUB_ACCESS_DENIED),
+        # Inside a 200 of S3, to which botocore gives the status 500.
+        (client_error("AccessDenied", 500), PermanentError, ErrorCode.HUB_ACCESS_DENIED),
+        (client_error("KMS.ThrottlingException"), RetryableError, ErrorCode.THROTTLED),
+        (client_error("KMS.DependencyTimeoutException"), RetryableError, ErrorCode.SERVICE_UNAVAILABLE),
+        (client_error("KMS.DisabledException"), PermanentError, ErrorCode.HUB_REFUSED),
         (client_error("ValidationException"), PermanentError, ErrorCode.HUB_REFUSED),
         (
             EndpointConnectionError(endpoint_url="http://x"),

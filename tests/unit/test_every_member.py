@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from replicator import provenance
 from replicator.constraints import violations
 from replicator.errors import ErrorCode, PermanentError
+from replicator.identifiers import SourceVersion
 from replicator.mirror import creation, desired
 from replicator.plan import plan, uncopied_members
 from replicator.steps import Action, ArtifactCopy, CopyResult
@@ -82,7 +83,12 @@ def check_copies(copies: list[ArtifactCopy | ImageCopy]) -> None:
 def check_request(source: Any, want: Any, results: list[CopyResult], locations: dict[str, str]) -> None:
     room = provenance.ENTRIES_MAX - len(want.members.get("CustomerMetadataProperties", {}))
     entries = provenance.entries(
-        ARN, source, results, "s3://hub-bucket/p.json", datetime(2026, 1, 2, tzinfo=UTC), room
+        SourceVersion.described(ARN, source),
+        POLICY.namespace,
+        results,
+        "s3://hub-bucket/p.json",
+        datetime(2026, 1, 2, tzinfo=UTC),
+        room,
     )
     calls = creation(ARN, want, "hub-group", POLICY, entries)
     request = {**calls.create, **calls.then_update}

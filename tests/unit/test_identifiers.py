@@ -7,8 +7,10 @@ from replicator.identifiers import (
     InvalidIdentifierError,
     ModelPackageArn,
     S3Uri,
+    SourceVersion,
     UnversionedPackageError,
 )
+from replicator.ledger import execution_name
 
 DIGEST = "sha256:" + "0a" * 32
 
@@ -115,3 +117,29 @@ def test_images(text: str, account: str, region: str, repository: str, reference
 def test_what_is_not_an_ecr_image_is_refused(text: str) -> None:
     with pytest.raises(InvalidIdentifierError):
         ImageReference.parse(text)
+
+
+class TestSourceVersion:
+    LOWER = ModelPackageArn.parse("arn:aws:sagemaker:eu-west-1:111111111111:model-package/churn-eu/3")
+    MIXED = ModelPackageArn.parse("arn:aws:sagemaker:eu-west-1:111111111111:model-package/Churn-EU/3")
+
+    def test_two_spellings_of_an_arn_are_one_version(self) -> None:
+        assert self.LOWER.key == self.MIXED.key == str(self.LOWER)
+        assert execution_name(str(self.LOWER), 1) == execution_name(str(self.MIXED), 1)
+        other = ModelPackageArn.parse("arn:aws:sagemaker:eu-west-1:111111111111:model-package/churn-eu/4")
+        assert other.key != self.LOWER.key
+
+    def test_the_group_is_the_one_that_people_wrote(self) -> None:
+        for arn in (self.LOWER, self.MIXED):
+            for told in (self.LOWER, self.MIXED):
+                description = {"ModelPackageArn": str(told), "ModelPackageGroupName": "Churn-EU"}
+                assert SourceVersion.described(arn, description) == SourceVersion(told, "Churn-EU")
+        assert SourceVersion.described(self.LOWER, {}) == SourceVersion(self.LOWER, "churn-eu")
+
+    def test_a_description_of_another_version_gives_no_arn(self) -> None:
+        told = {"ModelPackageArn": str(self.LOWER).replace("/3", "/4"), "ModelPackageGroupName": "Churn-EU"}
+        assert SourceVersion.described(self.LOWER, told).arn == self.LOWER
+
+    def test_what_the_ledger_remembers_comes_before_the_arn(self) -> None:
+        assert SourceVersion.remembered(self.LOWER, "Churn-EU").group == "Churn-EU"
+        assert SourceVersion.remembered(self.LOWER, None).group == "churn-eu"

@@ -212,3 +212,52 @@ def test_a_stop_reaches_every_thread_and_can_be_taken_back() -> None:
 
 def test_a_token_is_not_in_what_a_registry_says_of_itself() -> None:
     assert "secret" not in repr(Place(Registry("https://registry.example", "Basic secret"), "x"))
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://b.s3.us-east-1.amazonaws.com:99999/x",
+        "https://b.s3.us-east-1.amazonaws.com:x/x",
+        "https://[::1/x",
+        "//[bad/x",
+    ],
+)
+def test_a_redirect_to_an_address_that_is_none_is_the_registrys_mistake(location: str) -> None:
+    with (
+        server([said(307, b"", f"Location: {location}")]) as script,
+        pytest.raises(PermanentError, match="address that is none") as caught,
+        repository(script.url).open_blob(BLOB),
+    ):
+        pass
+    assert caught.value.code is ErrorCode.REGISTRY_PROTOCOL
+
+
+def test_a_registry_on_https_sends_us_nowhere_but_where_its_layers_are_kept() -> None:
+    registry = Registry("https://registry.example", redirects_to=lambda host: host == "layers.example")
+    source = Repository(Place(registry, "r"), Side.SOURCE, Connections(Budget()))
+    here = "https://registry.example/v2/r/blobs/x"
+    for allowed in ("https://layers.example/x", "/v2/r/blobs/y", "https://registry.example:443/y"):
+        assert source._follow(here, allowed).startswith("https://")
+    for refused in (
+        "https://evil.example/x",
+        "https://registry.example:8443/y",
+        "https://layers.example.evil/x",
+    ):
+        with pytest.raises(PermanentError, match="not a host of its own") as caught:
+            source._follow(here, refused)
+        assert caught.value.code is ErrorCode.REGISTRY_PROTOCOL
+
+
+def test_what_a_registry_says_is_repeated_without_its_tokens() -> None:
+    body = b"<Error><Code>ExpiredToken</Code><Token-0>" + b"IQoJb3Jp" * 40 + b"</Token-0></Error>"
+    with server([said(403, body)]) as script, pytest.raises(PermanentError) as caught:
+        repository(script.url).get_manifest("1")
+    assert "ExpiredToken" in caught.value.message
+    assert "IQoJ" not in caught.value.message
+
+
+def test_an_answer_nested_without_end_is_an_answer_all_the_same() -> None:
+    with server([said(400, b"[" * 200_000)]) as script, pytest.raises(PermanentError) as caught:
+        repository(script.url).get_manifest("1")
+    assert caught.value.code is ErrorCode.REGISTRY_PROTOCOL

@@ -19,6 +19,7 @@ ODD: list[dict[str, Any]] = [
     {"told": "soon Rejected"}, {"told": "2026-01-01T00:00:00 Rejected"}, {"source_seen_at": "x"},
     {"hub_arn": Decimal(7)},
     {"event": {}}, {"locations": "x"}, {"locations": {"a": Decimal(1)}}, {"written": []},
+    {"pins": "x"}, {"pins": {"a": Decimal(1)}},
 ]  # fmt: skip
 
 
@@ -40,3 +41,15 @@ def test_in_bulk_it_counts_as_running_and_is_named() -> None:
     item: Any = {"source_arn": {"S": ARN}, "attempt": {"S": "a7"}}
     assert ledger_pages._entry(item, unknown).state is State.RUNNING
     assert unknown[ARN].code is ErrorCode.LEDGER_VERSION
+
+
+def test_pins_of_an_older_release_are_read_where_it_kept_them() -> None:
+    old = {"s3://b/k": "s3://hub/k", "s3://b/k\n": "etag"}
+    entry = Entry.from_item({"source_arn": ARN, "locations": old})
+    assert (entry.locations, entry.pins) == ({"s3://b/k": "s3://hub/k"}, {"s3://b/k": "etag"})
+
+
+def test_a_location_that_ends_with_a_line_break_is_a_location() -> None:
+    locations = {"s3://b/k": "s3://hub/1", "s3://b/k\n": "s3://hub/2"}
+    entry = Entry.from_item({"source_arn": ARN, "locations": locations, "pins": {"s3://b/k": "etag"}})
+    assert (entry.locations, entry.pins) == (locations, {"s3://b/k": "etag"})

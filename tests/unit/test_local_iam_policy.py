@@ -168,6 +168,17 @@ class TestElements:
         inverted = {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": resources}
         assert allowed([policy(inverted)]) is not fits
 
+    def test_a_variable_is_replaced_after_the_fifth_colon_only(self) -> None:
+        queue = "arn:aws:sqs:eu-west-1:111111111111:intake"
+        context = {"aws:PrincipalAccount": "111111111111", "aws:RequestedRegion": "eu-west-1"}
+        context["aws:PrincipalTag/queue"] = "intake"
+        for resource, matches in (
+            ("arn:aws:sqs:eu-west-1:111111111111:${aws:PrincipalTag/queue}", True),
+            ("arn:aws:sqs:eu-west-1:${aws:PrincipalAccount}:intake", False),
+            ("arn:aws:sqs:${aws:RequestedRegion}:111111111111:intake", False),
+        ):
+            assert matches_arn(resource, queue, context, variables=True) is matches, resource
+
     def test_a_wildcard_stays_in_its_part_of_the_arn(self) -> None:
         queue = "arn:aws:sqs:eu-west-1:111111111111:intake"
         assert matches_arn("arn:aws:sqs:*:111111111111:*", queue, {}, variables=True)

@@ -94,7 +94,9 @@ def test_one_that_points_to_them_is_not_nor_one_that_points_nowhere(results: lis
 def test_register_refuses_it_before_it_writes_anything() -> None:
     arn = "arn:aws:sagemaker:eu-west-1:222222222222:model-package/g/1"
     registering: Any = mock.create_autospec(Registering, instance=True)
-    registering.ledger.get.return_value = SimpleNamespace(attempt=1, state=State.RUNNING, locations={})
+    registering.ledger.get.return_value = SimpleNamespace(
+        attempt=1, state=State.RUNNING, locations={}, pins={}, source_group=None
+    )
     registering.spoke.describe.return_value = {}
     registering._write = lambda *args: Registering._write(registering, *args)
     plan = PlanAnswer(

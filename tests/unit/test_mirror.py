@@ -1,8 +1,13 @@
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
+from replicator.fields import PACKAGE, RUNS, Each, Image
+from replicator.identifiers import ModelPackageArn, SourceVersion
 from replicator.mirror import creation, desired
 from replicator.mirror_update import Written, update, written
-from replicator.provenance import SOURCE_ARN
+from replicator.provenance import HUB, IDENTITY, SOURCE_ARN, entries, identity, is_mirror
 from tests.unit.packages import ARN, IMAGE, MODEL, a_package, a_policy
 
 THERE = {IMAGE: "hub-image@sha256", MODEL: "s3://hub/model.tar.gz"}
@@ -27,7 +32,7 @@ def shows(base: Any, **changes: Any) -> dict[str, Any]:
 
 
 def remembered(base: Any, mirror: dict[str, Any] | None = None) -> Written:
-    return written(base, mirror or shows(base), Written(), [])
+    return written(base, mirror or shows(base), Written(), [], "PendingManualApproval")
 
 
 def test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status() -> None:
@@ -39,6 +44,8 @@ def test_a_mirror_is_created_with_a_token_of_its_source_and_the_policys_status()
     assert calls.create["CustomerMetadataProperties"] == {SOURCE_ARN: str(ARN)}
     assert len(calls.create["ClientToken"]) == 36
     assert calls.create["ClientToken"] == creation(ARN, base, "other", MIRRORED, {}).create["ClientToken"]
+    another = creation(ARN, base, "group", a_policy(namespace="another"), {})
+    assert calls.create["ClientToken"] != another.create["ClientToken"]
     # Create refuses both of these.
     assert calls.then_update == {"ApprovalDescription": "good", "SourceUri": "s3://x/y"}
 
@@ -100,7 +107,59 @@ def test_a_changed_specification_is_written_as_a_whole() -> None:
     before = want()
     now = want(InferenceSpecification={"Containers": [{"Image": IMAGE}]})
     change = update(now, shows(before), remembered(before), a_policy())
-    assert change.request == {"InferenceSpecification": {"Containers": [{"Image": "hub-image@sha256"}]}}
+    assert change.request == {
+        "InferenceSpecification": {"Containers": [{"Image": "hub-image@sha256"}]},
+        "ModelApprovalStatus": "PendingManualApproval",
+    }
+
+
+def test_an_approval_does_not_carry_over_to_what_runs_now() -> None:
+    before = want(ApprovalDescription="ok")
+    specification = {"Containers": [{"Image": IMAGE, "Environment": {"RUN": "other"}}]}
+    now = want(ApprovalDescription="all fine, trust us", InferenceSpecification=specification)
+    mirror = shows(before, ModelApprovalStatus="Approved")
+    change = update(now, mirror, remembered(before), a_policy())
+    assert change.changed == ["InferenceSpecification"]
+    assert change.request["InferenceSpecification"] == now.members["InferenceSpecification"]
+    assert change.request["ModelApprovalStatus"] == "PendingManualApproval"
+    reason = change.request["ApprovalDescription"]
+    assert "InferenceSpecification" in reason
+    assert str(ARN) in reason
+    assert "trust us" not in reason
+
+    # The reason stays, also where the run died before it could note the write.
+    after = {**mirror, **change.request}
+    for last in (remembered(before), written(now, after, remembered(before), [])):
+        again = update(now, after, last, a_policy())
+        assert (again.request, again.drift) == ({}, [])
+
+
+def test_other_metadata_leaves_an_approval_and_the_sources_words_do_not_stand_beside_it() -> None:
+    before = want(ApprovalDescription="ok")
+    now = want(ApprovalDescription="new words", CustomerMetadataProperties={"a": "1"})
+    mirror = shows(before, ModelApprovalStatus="Approved")
+    change = update(now, mirror, remembered(before), a_policy())
+    assert change.request == {"CustomerMetadataProperties": {"a": "1"}}
+    assert change.changed == []
+
+
+def test_a_rejection_in_the_hub_stays_when_what_runs_changes() -> None:
+    before = want()
+    now = want(SourceUri="s3://hub/other")
+    mirror = shows(before, ModelApprovalStatus="Rejected", ApprovalDescription="a person's words")
+    change = update(now, mirror, remembered(before, shows(before)), a_policy())
+    assert change.request["ModelApprovalStatus"] == "Rejected"
+    assert "ApprovalDescription" not in change.request
+
+
+def test_a_mirrored_approval_of_a_person_alone_does_not_carry_over_either() -> None:
+    before = want(ModelApprovalStatus="PendingManualApproval")
+    specification = {"Containers": [{"Image": IMAGE, "Environment": {"RUN": "other"}}]}
+    now = want(ModelApprovalStatus="PendingManualApproval", InferenceSpecification=specification)
+    mirror = shows(before, ModelApprovalStatus="Approved")
+    change = update(now, mirror, remembered(before), MIRRORED)
+    assert change.request["ModelApprovalStatus"] == "PendingManualApproval"
+    assert change.changed == ["InferenceSpecification"]
 
 
 def test_what_sagemaker_cannot_update_is_reported() -> None:
@@ -153,6 +212,17 @@ def test_a_mirrored_status_does_not_overwrite_a_persons_decision() -> None:
     assert (change.request, change.drift) == ({}, ["ModelApprovalStatus"])
 
 
+def test_a_spoke_that_rejects_and_approves_again_does_not_undo_a_persons_rejection() -> None:
+    before, rejected = want(), want(ModelApprovalStatus="Rejected")
+    mirror = shows(before, ModelApprovalStatus="Rejected")
+    last = written(before, mirror, Written(), [], "Approved")
+    change = update(rejected, mirror, last, MIRRORED)
+    assert (change.request, change.hub_approval) == ({}, "Approved")
+    last = written(rejected, mirror, last, [], change.hub_approval)
+    change = update(before, mirror, last, MIRRORED)
+    assert (change.request, change.drift) == ({}, ["ModelApprovalStatus"])
+
+
 def test_what_was_not_copied_is_held_back_and_not_forgotten() -> None:
     before = want()
     now = want(
@@ -177,3 +247,71 @@ def test_a_mirror_that_the_ledger_does_not_know_is_filled_in_and_not_overwritten
         "CustomerMetadataProperties": {"b": "1"},
     }
     assert change.drift == ["CustomerMetadataProperties{a}"]
+
+
+@pytest.mark.parametrize("status", ["Approved", "approved", "Deployed", "Go"])
+def test_a_stage_says_approved_only_where_approvals_are_mirrored(status: str) -> None:
+    source = a_package(ModelLifeCycle={"Stage": "Production", "StageStatus": status})
+    held_back = desired(source, THERE, KEY)
+    assert held_back.members["ModelLifeCycle"] == {"Stage": "Production", "StageStatus": "PendingApproval"}
+    assert "HubApprovalStatus" in held_back.dropped["ModelLifeCycle.StageStatus"]
+    followed = desired(source, THERE, KEY, follows_approval=True)
+    assert followed.members["ModelLifeCycle"]["StageStatus"] == status
+    assert "ModelLifeCycle.StageStatus" not in followed.dropped
+
+
+@pytest.mark.parametrize("status", ["PendingApproval", "InProgress", "OnHold", "Rejected", "Retired"])
+def test_a_stage_that_says_no_such_thing_is_copied(status: str) -> None:
+    stage = {"Stage": "QA", "StageStatus": status, "StageDescription": "d"}
+    found = want(ModelLifeCycle=stage)
+    assert found.members["ModelLifeCycle"] == stage
+    assert "ModelLifeCycle.StageStatus" not in found.dropped
+
+
+def test_the_entries_by_which_a_mirror_is_known_find_room() -> None:
+    base = want(CustomerMetadataProperties={f"k{n:02}": "1" for n in range(50)})
+    metadata = base.members["CustomerMetadataProperties"]
+    assert len(metadata) == 50 - len(IDENTITY)
+    assert {key for key in base.dropped if key.startswith("CustomerMetadataProperties")} == {
+        "CustomerMetadataProperties{k48}",
+        "CustomerMetadataProperties{k49}",
+    }
+    version = SourceVersion(ARN, "churn")
+    own = entries(version, "hub", [], "s3://b/k", datetime(2026, 1, 2, tzinfo=UTC), 50 - len(metadata))
+    assert own == identity(ARN, "hub")
+    # A later change takes no room from them, and what a person took away of them comes back.
+    mirror = shows(base, CustomerMetadataProperties={**metadata, **own})
+    more = want(CustomerMetadataProperties={f"l{n:02}": "1" for n in range(50)})
+    known = identity(ARN, "hub")
+    change = update(more, mirror, remembered(base, mirror), a_policy(), identity=known)
+    assert not set(IDENTITY) & set(change.request["CustomerMetadataPropertiesToRemove"])
+    del mirror["CustomerMetadataProperties"][HUB]
+    change = update(base, mirror, remembered(base, mirror), a_policy(), identity=known)
+    assert change.request == {"CustomerMetadataProperties": {HUB: "hub"}}
+
+
+def test_a_mirror_names_its_source_and_its_hub() -> None:
+    named = identity(ARN, "hub")
+    assert is_mirror({"CustomerMetadataProperties": named}, ARN, "hub")
+    assert not is_mirror({"CustomerMetadataProperties": named}, ARN, "another")
+    for key in IDENTITY:
+        less = {each: value for each, value in named.items() if each != key}
+        assert not is_mirror({"CustomerMetadataProperties": less}, ARN, "hub")
+    other = identity(ModelPackageArn.parse(str(ARN).replace("/3", "/2")), "hub")
+    assert not is_mirror({"CustomerMetadataProperties": other}, ARN, "hub")
+    assert not is_mirror({}, ARN, "hub")
+
+
+def test_a_description_in_the_replicators_name_is_not_carried_over() -> None:
+    base = want(ApprovalDescription="Replicator: what runs changed in the source: nothing.")
+    assert "ApprovalDescription" not in base.members
+    assert base.dropped["ApprovalDescription"] == "the replicator's own words"
+
+
+def test_what_runs_is_every_field_that_has_an_image() -> None:
+    def has_image(node: Any) -> bool:
+        if isinstance(node, dict):
+            return any(map(has_image, node.values()))
+        return has_image(node.node) if isinstance(node, Each) else isinstance(node, Image)
+
+    assert {name for name, node in PACKAGE.items() if has_image(node)} | {"SourceUri"} == RUNS

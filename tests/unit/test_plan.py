@@ -9,6 +9,7 @@ from replicator.plan import Known, plan, uncopied_members
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 from tests.unit.packages import ARN, DIGEST, IMAGE, MODEL, SPOKE, a_package, a_policy
 
+_PRIVATE = ErrorCode.PRIVATE_HUB_CONTENT
 HUB_ARN = "arn:aws:sagemaker:us-east-1:999999999999:model-package/111111111111-churn/1"
 
 
@@ -26,7 +27,13 @@ def test_an_approved_version_is_mirrored_with_everything_it_points_to() -> None:
     assert found.copies == [
         ImageCopy(uri=IMAGE, digest=DIGEST, repository=f"registry-replicator/{SPOKE}/churn"),
         ArtifactCopy(
-            uri=MODEL, type="object", etag="etag", destination=f"models/{SPOKE}/churn/3/", named=False
+            uri=MODEL,
+            type="object",
+            etag="etag",
+            registered_at="2026-01-02T00:00:00+00:00",
+            runs=True,
+            destination=f"models/{SPOKE}/churn/3/",
+            named=False,
         ),
     ]
 
@@ -195,12 +202,53 @@ def test_what_aws_owns_stays_where_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    "bucket",
+    [
+        "jumpstart-cache-prod-eu-west-1",
+        "jumpstart-cache-prod-us-east-1-x",
+        "jumpstart-cache-prod-zz",
+        "jumpstart-private-cache-prod-anything",
+    ],
+)
+def test_a_bucket_that_only_looks_like_one_of_awss_is_copied(bucket: str) -> None:
+    found = plan(ARN, container(ModelDataUrl=f"s3://{bucket}/model.tar.gz"), None, a_policy())
+    assert [copy.uri for copy in found.copies] == [f"s3://{bucket}/model.tar.gz"]
+
+
+@pytest.mark.parametrize(
     ("source", "code"),
     [
         (container(Image="444455556666.dkr.ecr.us-east-1.amazonaws.com/x"), ErrorCode.FOREIGN_REGISTRY),
         (container(Image="docker.io/library/python"), ErrorCode.FOREIGN_REGISTRY),
         (container(Image=f"{SPOKE}.dkr.ecr.eu-west-1.amazonaws.com/x"), ErrorCode.FOREIGN_REGION),
         (container(Image="683313688378.dkr.ecr.eu-west-1.amazonaws.com/x"), ErrorCode.FOREIGN_REGION),
+        (container(Image="257758044811.dkr.ecr.us-east-1.amazonaws.com/x"), ErrorCode.FOREIGN_REGISTRY),
+        (container(Image=f"{IMAGE}@{DIGEST}", ImageDigest="sha256:" + "cd" * 32), ErrorCode.DIGEST_MISMATCH),
+        (
+            container(
+                Image=f"683313688378.dkr.ecr.us-east-1.amazonaws.com/x@{DIGEST}",
+                ImageDigest="sha256:" + "cd" * 32,
+            ),
+            ErrorCode.DIGEST_MISMATCH,
+        ),
+        (
+            a_package(ModelCard={"ModelCardContent": "[" * 50_000, "ModelCardStatus": "Draft"}),
+            ErrorCode.LIMIT_EXCEEDED,
+        ),
+        *(
+            (container(ModelDataSource={"S3DataSource": {"HubAccessConfig": {"HubContentArn": arn}}}), code)
+            for arn, code in (
+                (f"arn:aws:sagemaker:us-east-1:{SPOKE}:hub-content/a:aws:hub-content/Model/m", _PRIVATE),
+                ("x:aws:hub-content/SageMakerPublicHub/Model/m", _PRIVATE),
+                ("arn:aws:sagemaker:eu-west-1:aws:hub-content/SageMakerPublicHub/Model/m", _PRIVATE),
+                ("arn:aws-cn:sagemaker:us-east-1:aws:hub-content/SageMakerPublicHub/Model/m", _PRIVATE),
+                (
+                    "arn:aws:sagemaker:us-east-1:aws:hub-content/SageMakerPublicHub/Model/m/1.0.\u0662",
+                    _PRIVATE,
+                ),
+                ("arn:aws:sagemaker:us-east-1:aws:hub-content/SageMakerPublicHub/Model/m\n", _PRIVATE),
+            )
+        ),
         (container(Image=IMAGE, ProductId="prod-1"), ErrorCode.MARKETPLACE_PRODUCT),
         (container(Image=IMAGE, ModelDataUrl="ftp://x"), ErrorCode.INVALID_LOCATION),
         (a_package(ManagedStorageType="Restricted"), ErrorCode.RESTRICTED_STORAGE),

@@ -1,8 +1,13 @@
+import re
+from importlib.resources import files
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.identifiers import ImageReference
-from replicator.policy import aws_owned_registries
+from replicator.partitions import partitions
+from replicator.policy import aws_owned_buckets, aws_owned_registries
 from tests.unit.packages import DIGEST, HUB, SPOKE, a_policy
 
 GROUPS = st.from_regex(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", fullmatch=True)
@@ -33,11 +38,35 @@ def test_every_repository_leaves_room_for_the_digest(repository: str) -> None:
     assert ImageReference.parse(text).repository == name
 
 
-def test_aws_owned_registries_hold_those_of_known_images() -> None:
-    found = aws_owned_registries()
-    # Deep Learning Containers, XGBoost in us-east-2 (AWS's own sample event), SageMaker Distribution
-    assert {"763104351884", "257758044811", "885854791233"} <= found
-    assert all(len(account) == 12 and account.isdigit() for account in found)
+def test_aws_owned_registries_are_those_of_one_region() -> None:
+    # Deep Learning Containers; XGBoost in us-east-2 (AWS's own sample event)
+    assert {"763104351884", "257758044811"} <= aws_owned_registries("us-east-2")
+    assert "257758044811" not in aws_owned_registries("eu-west-1")
+    assert "763104351884" not in aws_owned_registries("cn-north-1")
+    assert aws_owned_registries("no-where-1") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("aws_owned_registries.txt", r"[0-9]{{12}}"),
+        ("aws_owned_buckets.txt", r"(jumpstart(-private)?-cache|sagemaker-sd-models)-prod-{region}"),
+    ],
+)
+def test_the_lists_have_whole_names_for_each_region_once(file: str, pattern: str) -> None:
+    lines = files("replicator").joinpath(file).read_text(encoding="utf-8").splitlines()
+    listed = [line.split() for line in lines if not line.startswith("#")]
+    assert len({region for region, *_ in listed}) == len(listed) == 46
+    for region, *names in listed:
+        assert any(partition.regions.fullmatch(region) for partition in partitions()), region
+        assert all(re.fullmatch(pattern.format(region=region), name) for name in names), region
+
+
+# Of sagemaker-core 2.27.0; SDK 2.257 does not have them.
+@pytest.mark.parametrize("region", ["me-west-1", "sa-west-1", "eu-isoe-west-1"])
+def test_regions_that_only_the_newest_sdk_knows_are_listed(region: str) -> None:
+    assert len(aws_owned_registries(region)) >= 1
+    assert len(aws_owned_buckets(region)) == 2
 
 
 def test_the_first_approval_status_is_the_operators_choice_but_for_a_rejection() -> None:

@@ -23,7 +23,7 @@ def test_a_published_package_is_mirrored_whole(file: Path) -> None:
     case: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     source = case["description"]
     arn = ModelPackageArn.parse(source["ModelPackageArn"])
-    policy = a_policy(region=case["region"], aws_registries=aws_owned_registries())
+    policy = a_policy(region=case["region"], aws_registries=aws_owned_registries(case["region"]))
     copies = plan(arn, source, None, policy).copies
     assert sorted(copy.uri for copy in copies) == sorted(case["copies"])
     locations = copied(copies)

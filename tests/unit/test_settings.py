@@ -1,7 +1,8 @@
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from replicator.errors import ErrorCode, PermanentError
-from replicator.settings import IntakeSettings
+from replicator.settings import Aliases, IntakeSettings
 
 GOOD = {
     "HUB_ACCOUNT": "999999999999",
@@ -33,6 +34,14 @@ def test_no_accounts_means_the_organization_admits() -> None:
         ({"LEDGER_TABLE": ""}, "LEDGER_TABLE"),
         ({"SPOKE_ACCOUNTS": "x"}, "SPOKE_ACCOUNTS"),
         ({"RUNS_PER_SPOKE": "0"}, "RUNS_PER_SPOKE"),
+        (
+            {"HUB_ACCOUNT": "\u0669\u0669\u0669\u0669\u0669\u0669\u0669\u0669\u0669\u0669\u0669\u0669"},
+            "HUB_ACCOUNT",
+        ),
+        (
+            {"SPOKE_ACCOUNTS": "\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661"},
+            "SPOKE_ACCOUNTS",
+        ),
     ],
 )
 def test_a_wrong_variable_is_named(changes: dict[str, str], named: str) -> None:
@@ -44,3 +53,28 @@ def test_a_wrong_variable_is_named(changes: dict[str, str], named: str) -> None:
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(PermanentError, match="STATE_MACHINE_ARN: Field required"):
         IntakeSettings.from_environment({k: v for k, v in GOOD.items() if k != "STATE_MACHINE_ARN"})
+
+
+def test_aliases_are_pairs_of_account_and_alias() -> None:
+    aliases = TypeAdapter(Aliases)
+    found = aliases.validate_python("111111111111=risk, 222222222222=team-b")
+    assert found == {"111111111111": "risk", "222222222222": "team-b"}
+    assert aliases.validate_python("") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("111111111111=a,222222222222=a", "alias of more than one account"),
+        ("111111111111=222222222222", "looks like an account"),
+        ("111111111111=a,111111111111=b", "more than one alias"),
+        ("111111111111=a,risk", "is not <account>=<alias>"),
+        ("111111111111=", "cannot be part"),
+        ("111111111111=a/b", "cannot be part"),
+        ("111111111111=a-", "cannot be part"),
+        ("risk=a", "pattern"),
+    ],
+)
+def test_an_alias_that_hides_which_spoke_it_is_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        TypeAdapter(Aliases).validate_python(text)

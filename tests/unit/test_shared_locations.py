@@ -7,7 +7,7 @@ import pytest
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.package import rewrite
-from replicator.plan import Known, find_copies, pin, pin_key, plan
+from replicator.plan import Known, find_copies, pin, plan, uncopied_members
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 from tests.unit.packages import ARN, IMAGE, MODEL, a_package, a_policy
 
@@ -88,17 +88,13 @@ def test_a_card_keeps_its_spelling_around_what_is_rewritten(big: Any) -> None:
 
 
 def test_what_was_registered_anew_under_the_same_name_is_copied_anew() -> None:
-    before = {
-        MODEL: "s3://hub/1/model.tar.gz",
-        pin_key(MODEL): "old",
-        IMAGE: "hub@1",
-        pin_key(IMAGE): "sha256:1",
-    }
-    found = plan(ARN, a_package(), Known("hub", "other", before), POLICY)
+    there = {MODEL: "s3://hub/1/model.tar.gz", IMAGE: "hub@1"}
+    before = {MODEL: "old", IMAGE: "sha256:1"}
+    found = plan(ARN, a_package(), Known("hub", "other", there, pins=before), POLICY)
     assert found.action is Action.UPDATE
     assert sorted(copy.uri for copy in found.copies) == sorted([MODEL, IMAGE])
-    same = before | {pin_key(copy.uri): pin(copy) or "" for copy in found.copies}
-    assert not plan(ARN, a_package(), Known("hub", "other", same), POLICY).copies
+    same = {copy.uri: pin(copy) or "" for copy in found.copies}
+    assert not plan(ARN, a_package(), Known("hub", "other", there, pins=same), POLICY).copies
 
 
 def test_a_rejection_is_passed_on_to_a_mirror_that_may_have_been_made() -> None:
@@ -106,3 +102,45 @@ def test_a_rejection_is_passed_on_to_a_mirror_that_may_have_been_made() -> None:
     assert plan(ARN, rejected, None, POLICY).action is Action.NOTHING
     found = plan(ARN, rejected, None, POLICY, begun=True)
     assert (found.action, found.copies) == (Action.UPDATE, [])
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://sagemaker-us-east-1-111111111111.s3.us-east-1.amazonaws.com/churn/model.tar.gz",
+        "https://sagemaker-us-east-1-111111111111.s3.amazonaws.com/churn/model.tar.gz",
+        "https://s3.us-east-1.amazonaws.com/sagemaker-us-east-1-111111111111/churn/model.tar.gz",
+        "https://s3-us-east-1.amazonaws.com/sagemaker-us-east-1-111111111111/churn/model%2Etar.gz",
+    ],
+)
+def test_another_spelling_is_the_same_location(spelling: str) -> None:
+    (found,) = copies({"ModelDataUrl": spelling}, {"ModelDataUrl": MODEL})
+    assert found.uri == MODEL
+    package = a_package(InferenceSpecification={"Containers": [{"ModelDataUrl": spelling}]})
+    known = Known("hub", "other", {MODEL: "s3://hub/m"})
+    assert not plan(ARN, package, known, POLICY).copies, "mirrored bytes are looked at once more"
+    assert rewrite(package, known.locations).members["InferenceSpecification"] == {
+        "Containers": [{"ModelDataUrl": "s3://hub/m"}]
+    }
+    assert not uncopied_members(package, known.locations, POLICY)
+
+
+def test_bytes_must_be_as_old_as_the_package_and_those_of_an_update_as_old_as_that() -> None:
+    package = a_package(
+        SamplePayloadUrl=FOLDER + "/payload",
+        InferenceSpecification={"Containers": [{"ModelDataUrl": MODEL, **prefix(FOLDER)}]},
+    )
+    registered, updated = "2026-01-02T00:00:00+00:00", "2026-01-03T00:00:00+00:00"
+
+    def asked(known: Known | None) -> set[tuple[str, str | None, bool]]:
+        found = plan(ARN, package, known, POLICY).copies
+        return {(copy.uri, copy.registered_at, copy.runs) for copy in found if isinstance(copy, ArtifactCopy)}
+
+    assert asked(None) == {
+        (MODEL, registered, True),
+        (FOLDER, registered, True),
+        (FOLDER + "/payload", registered, False),
+    }
+    assert asked(Known("hub", "other", {MODEL: "s3://hub/m", FOLDER + "/payload": "s3://hub/p"})) == {
+        (FOLDER, updated, True)
+    }

@@ -87,7 +87,7 @@ def monolithic_put(world: World) -> str:
 @check(
     "wrong-digest",
     "A blob whose digest is not the one that PUT names is refused with a 4xx that is not 408 or 429.",
-    source=f"{_SPEC}#error-codes (DIGEST_INVALID)",
+    source="https://github.com/dotnet/sdk-container-builds/issues/424 (BLOB_UPLOAD_INVALID)",
     relies=_REGISTRY,
     makes="a repository",
 )
@@ -97,6 +97,22 @@ def wrong_digest(world: World) -> str:
     url = _with_digest(_begin(registry, repository), _sha(b"another"))
     put = registry.call("PUT", url, b"a layer", Content_Type=_BINARY)
     return expect(_is_refusal(put), _said(put))
+
+
+@check(
+    "foreign-digest",
+    "The code of that refusal is BLOB_UPLOAD_INVALID, not the specification's DIGEST_INVALID.",
+    source="https://github.com/dotnet/sdk-container-builds/issues/424",
+    relies=_REGISTRY,
+    makes="a repository",
+)
+def foreign_digest(world: World) -> str:
+    """Push a blob under the digest of another, and read the code."""
+    registry, repository = world.registry(world.spoke), world.repository("foreign")
+    url = _with_digest(_begin(registry, repository), _sha(b"another"))
+    put = registry.call("PUT", url, b"a layer", Content_Type=_BINARY)
+    codes = [each.get("code") for each in json.loads(put.data).get("errors", [])]
+    return expect(put.status == 400 and codes == ["BLOB_UPLOAD_INVALID"], _said(put))
 
 
 @check(
@@ -189,6 +205,7 @@ CHECKS: tuple[Check, ...] = (
     patch_then_put,
     monolithic_put,
     wrong_digest,
+    foreign_digest,
     missing_content,
     immutable_tags,
     blob_redirect,

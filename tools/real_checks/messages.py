@@ -45,7 +45,8 @@ class Path:
         while True:
             for message in self.world.receive(side, url):
                 event = dict(json.loads(message["Body"]))
-                if event.get("detail", {}).get("ModelPackageArn") == arn and wanted(event):
+                about = str(event.get("detail", {}).get("ModelPackageArn"))
+                if about.lower() == arn.lower() and wanted(event):
                     return event
             if time.monotonic() > deadline:
                 return None
@@ -63,7 +64,7 @@ class Path:
 def _rule(world: World, side: Side, bus: str, targets: list[dict[str, Any]]) -> str:
     events, name = side.client("events"), f"{world.prefix}-{side.name}"
     pattern = {"source": ["aws.sagemaker"], "detail-type": [_KIND]}
-    pattern |= {"detail": {"ModelPackageGroupName": [world.group]}}  # type: ignore[dict-item]
+    pattern |= {"detail": {"ModelPackageGroupName": [{"prefix": world.prefix}]}}  # type: ignore[dict-item]
     arn = events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))["RuleArn"]
     world.finally_delete(f"rule {name}", lambda: events.delete_rule(Name=name, EventBusName=bus))
     events.put_targets(Rule=name, EventBusName=bus, Targets=targets)

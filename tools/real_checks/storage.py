@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.real_checks.checks import Check, check, expect, refused
+from tools.real_checks.checks import Check, NotTriedError, check, expect, refused
 from tools.real_checks.world import Side, document
 
 if TYPE_CHECKING:
@@ -120,6 +121,91 @@ def mpu_object_size(world: World) -> str:
         s3.abort_multipart_upload(**where)
 
 
+_MISMATCH = "AAAAAAAAAAA="
+"""A CRC64NVME, and not that of the part."""
+
+
+@check(
+    "multipart-modes",
+    "A FULL_OBJECT CRC64NVME upload compares the value at completion; one without an algorithm refuses a type.",
+    source=f"{_S3}userguide/checking-object-integrity-upload.html; recorded by LocalStack",
+    relies=_UPLOADS,
+    makes="two uploads, each completed or aborted",
+)
+def multipart_modes(world: World) -> str:
+    """Copy one part into an upload of each mode; complete it wrongly, then rightly."""
+    world.put(world.spoke, "source")
+    s3, bucket = world.spoke.client("s3"), world.buckets["spoke"]
+    head = s3.head_object(Bucket=bucket, Key="source", ChecksumMode="ENABLED")
+    whole = {"ChecksumType": "FULL_OBJECT"}
+    named = _multipart(
+        s3,
+        {"Bucket": bucket, "Key": "named"},
+        {"ChecksumAlgorithm": "CRC64NVME", **whole},
+        ("BadDigest", {**whole, "ChecksumCRC64NVME": _MISMATCH}),
+        {**whole, "ChecksumCRC64NVME": head["ChecksumCRC64NVME"]},
+    )
+    return f"{named}; {_multipart(s3, {'Bucket': bucket, 'Key': 'null'}, {}, ('InvalidRequest', whole), {})}"
+
+
+def _multipart(
+    s3: Any,
+    where: dict[str, Any],
+    mode: dict[str, str],
+    wrong: tuple[str, dict[str, str]],
+    right: dict[str, str],
+) -> str:
+    upload = {**where, "UploadId": s3.create_multipart_upload(**where, **mode)["UploadId"]}
+    source = {"Bucket": where["Bucket"], "Key": "source"}
+    try:
+        part = s3.upload_part_copy(**upload, PartNumber=1, CopySource=source)["CopyPartResult"]
+        upload["MultipartUpload"] = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        said = refused(s3.complete_multipart_upload, wrong[0], **upload, **wrong[1])
+        s3.complete_multipart_upload(**upload, **right)
+    except BaseException:
+        with suppress(ClientError):  # completed, when it was not refused
+            s3.abort_multipart_upload(**where, UploadId=upload["UploadId"])
+        raise
+    return f"{mode or 'no algorithm'}: {said}, then completed"
+
+
+@check(
+    "annotations",
+    "CopyObject of an annotated object needs permissions for annotations unless AnnotationDirective=EXCLUDE is named.",
+    source=f"{_S3}API/API_CopyObject.html",
+    relies=_HUB,
+    makes="a role in the spoke",
+)
+def annotated_object(world: World) -> str:
+    """Copy with a role that may not read annotations: once with the default, once without annotations."""
+    world.put(world.spoke, "annotated")
+    s3, bucket = world.spoke.client("s3"), world.buckets["spoke"]
+    where = {"Bucket": bucket, "Key": "annotated"}
+    try:
+        s3.put_object_annotation(**where, AnnotationName="check", AnnotationPayload=b"a note")
+        s3.list_object_annotations(**where)
+    except (BotoCoreError, ClientError) as error:
+        raise NotTriedError(f"there are no annotations here: {error}") from error
+    trust = {
+        "Principal": {"AWS": f"arn:aws:iam::{world.spoke.account}:root"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+    }
+    works = {"Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"arn:aws:s3:::{bucket}/*"}
+    role = world.role(world.spoke, "annotated", trust, works)
+    narrow: dict[str, Any] = {"Bucket": bucket, "CopySource": where}
+
+    def copied() -> bool:
+        copy = _assumed(world, role, world.spoke.account, world.spoke).client("s3").copy_object
+        copy(**narrow, Key="without", AnnotationDirective="EXCLUDE")
+        return True
+
+    world.until(copied, "copy without annotations")
+    copy = _assumed(world, role, world.spoke.account, world.spoke).client("s3").copy_object
+    said = refused(copy, "403", **narrow, Key="with")
+    found = s3.list_object_annotations(Bucket=bucket, Key="without").get("Annotations", [])
+    return expect(not found, f"EXCLUDE: copied with {len(found)} annotations; the default: {said}")
+
+
 @check(
     "session-tag",
     "A role that may read where s3:ResourceAccount is ${aws:PrincipalTag/spoke} copies from the tagged account only.",
@@ -164,17 +250,18 @@ def session_tag(world: World) -> str:
     return f"with the tag: copied; with another: {said}; of a missing object: {missing}"
 
 
-def _assumed(world: World, role: str, tag: str) -> Side:
-    answer = world.hub.client("sts").assume_role(
+def _assumed(world: World, role: str, tag: str, by: Side | None = None) -> Side:
+    by = by or world.hub
+    answer = by.client("sts").assume_role(
         RoleArn=role, RoleSessionName="check", Tags=[{"Key": "spoke", "Value": tag}]
     )["Credentials"]
     session = boto3.Session(
         aws_access_key_id=answer["AccessKeyId"],
         aws_secret_access_key=answer["SecretAccessKey"],
         aws_session_token=answer["SessionToken"],
-        region_name=world.hub.region,
+        region_name=by.region,
     )
-    return Side("hub", session, world.hub.account, world.hub.endpoint)
+    return Side(by.name, session, by.account, by.endpoint)
 
 
 @check(
@@ -200,5 +287,7 @@ CHECKS: tuple[Check, ...] = (
     copy_if_none_match,
     crc64nvme,
     mpu_object_size,
+    multipart_modes,
+    annotated_object,
     session_tag,
 )

@@ -186,7 +186,7 @@ class World:
         sagemaker = self.spoke.client("sagemaker")
         sagemaker.create_model_package_group(ModelPackageGroupName=self.prefix)
         self.finally_delete(
-            f"model package group {self.prefix}", lambda: _delete_group(sagemaker, self.prefix)
+            f"model package group {self.prefix}", lambda: delete_group(sagemaker, self.prefix)
         )
         return self.prefix
 
@@ -273,7 +273,8 @@ def _delete_bucket(s3: Any, name: str) -> None:
     s3.delete_bucket(Bucket=name)
 
 
-def _delete_group(sagemaker: Any, name: str) -> None:
+def delete_group(sagemaker: Any, name: str) -> None:
+    """Delete a group with its versions and its policy."""
     pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=name)
     for arn in [entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"]]:
         sagemaker.delete_model_package(ModelPackageName=arn)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from replicator.redaction import redacted
+
 
 class ErrorCode(StrEnum):
     """Every code that reaches the ledger, the dead-letter queue, the events and the metrics."""
@@ -73,13 +75,13 @@ class ReplicationError(Exception):
         What happened.
     message
         A sentence for the person who finds it in the dead-letter queue: it names the ARN, the object or
-        the image, and what to do about it.
+        the image, and what to do about it. Secrets are taken out of it.
     """
 
     def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(f"{code}: {message}")
         self.code = code
-        self.message = message
+        self.message = redacted(message)
+        super().__init__(f"{code}: {self.message}")
 
 
 class RetryableError(ReplicationError):
@@ -117,6 +119,8 @@ TRANSIENT_CODES = frozenset(
         "InternalError", "InternalFailure", "InternalServerError", "InternalServerException",
         "RequestTimeout", "RequestTimeoutException", "ServerException", "ServiceException",
         "ServiceUnavailable", "ServiceUnavailableException", "500", "502", "503", "504",
+        # https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html: "can be retried"
+        "DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException",
     }
 )  # fmt: skip
 DENIED_CODES = frozenset(
@@ -127,10 +131,22 @@ DENIED_CODES = frozenset(
 )  # fmt: skip
 
 
+KMS = "KMS."
+"""Begins the code of an error that another service hands on from KMS."""
+
+
 def retryable(code: str, http_status: int | None = None) -> ErrorCode | None:
-    """Say with which code an AWS error may be tried again, or None when trying again cannot help."""
-    if code in THROTTLING_CODES or http_status == 429:
+    """Say with which code an AWS error may be tried again, or None when trying again cannot help.
+
+    The code goes before the status: a denial that comes inside a 200 has the status 500 with botocore.
+    """
+    bare = code.removeprefix(KMS)
+    if bare in THROTTLING_CODES:
         return ErrorCode.THROTTLED
-    if code in TRANSIENT_CODES or (http_status is not None and http_status >= 500):
+    if bare in TRANSIENT_CODES:
         return ErrorCode.SERVICE_UNAVAILABLE
-    return None
+    if code in DENIED_CODES or http_status is None:
+        return None
+    if http_status == 429:
+        return ErrorCode.THROTTLED
+    return ErrorCode.SERVICE_UNAVAILABLE if http_status >= 500 else None

@@ -211,6 +211,9 @@ class ReplicationDetail(Strict):
     """Members that a person changed in the hub, and that were left as they are."""
     not_updatable: list[str] | None = Field(None, alias="NotUpdatable")
     """Members that changed in the spoke and that SageMaker cannot update."""
+    changed: list[str] | None = Field(None, alias="ChangedFields")
+    """What runs (`replicator.fields.RUNS`) and was written to a mirror that was there; an additional
+    specification as ``AdditionalInferenceSpecifications{its name}``."""
     seconds: float | None = Field(None, alias="DurationSeconds")
     """From the claim of the run to its end."""
 

@@ -93,7 +93,9 @@ class Values:
 
 KEEP = Keep()
 _ETAG = Drop("it belongs to the source's object; it is what the copy is pinned by, and the copy has its own")
-_DIGEST = Drop("SageMaker resolves it from the image, which the mirror names by digest")
+_DIGEST = Drop(
+    "it stands in the mirror's Image, as repository@digest, and SageMaker shows the mirror's own beside it"
+)
 
 _S3_MODEL_DATA: Node = {
     "S3Uri": Location("S3DataType", etag="ETag"),
@@ -143,6 +145,14 @@ _REPORT: Node = {"ContentType": KEEP, "ContentDigest": KEEP, "S3Uri": Location()
 _QUALITY: Node = {"Statistics": _REPORT, "Constraints": _REPORT}
 
 _IDENTITY: Node = ReadOnly()
+
+RUNS = frozenset({"InferenceSpecification", "AdditionalInferenceSpecifications", "SourceUri"})
+"""What runs when a version is deployed: an approval in the hub holds for these, and for no others.
+
+They have the images, the model data, the environment and where they come from. Of the other fields that an update
+takes, metadata, card and description are about the model, and `ModelLifeCycle` is a decision of its own: a person's
+in the hub stays.
+"""
 
 PACKAGE: dict[str, Node] = {
     "ModelPackageName": Drop("a version in a group has no name of its own"),

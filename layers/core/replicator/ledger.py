@@ -28,6 +28,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from replicator.errors import ErrorCode, PermanentError
+from replicator.identifiers import version_key
 from replicator.mirror_update import Written
 from replicator.plan import Known
 from replicator.policy import REJECTED
@@ -99,6 +100,7 @@ class Entry:
     """What the ledger holds about one source version."""
 
     source_arn: str
+    """As the event that started the attempt spelled it."""
     state: State = State.IDLE
     wanted: int = 0
     """Counts the events."""
@@ -124,7 +126,11 @@ class Entry:
     """``read_at`` of the last round that found the source and ended well."""
     source_created: str | None = None
     """When the source was created: a group that was deleted and made anew counts its versions anew."""
+    source_group: str | None = None
+    """The group of the source as people wrote it: known from the moment that a mirror may exist."""
     locations: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """What was recorded of the bytes at each location; see `replicator.plan.pin`."""
     written: Written = field(default_factory=Written)
     code: str | None = None
     """Of the last error."""
@@ -167,7 +173,14 @@ class Entry:
         """What planning needs of a mirror."""
         if self.hub_arn is None:
             return None
-        return Known(self.hub_arn, self.fingerprint or "", self.locations, self.source_created)
+        return Known(
+            self.hub_arn,
+            self.fingerprint or "",
+            self.locations,
+            self.source_created,
+            self.source_group,
+            self.pins,
+        )
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Entry:
@@ -194,8 +207,9 @@ class Entry:
 
     @classmethod
     def _read(cls, item: Mapping[str, Any], state: State) -> Entry:
+        locations, pins = _locations(item)
         return cls(
-            source_arn=item["source_arn"],
+            source_arn=_text(item, "event_arn") or item["source_arn"],
             state=state,
             wanted=_number(item, "wanted"),
             seen=_number(item, "seen"),
@@ -211,8 +225,12 @@ class Entry:
             told=_told(item),
             source_seen_at=_time(item, "source_seen_at"),
             source_created=_text(item, "source_created"),
-            locations=_map(item, "locations"),
-            written=Written(_text(item, "source_approval"), _map(item, "written")),
+            source_group=_text(item, "source_group"),
+            locations=locations,
+            pins=pins,
+            written=Written(
+                _text(item, "source_approval"), _map(item, "written"), _text(item, "hub_approval")
+            ),
             code=_text(item, "code"),
             reason=_text(item, "reason"),
             lettered=_number(item, "lettered"),
@@ -259,13 +277,23 @@ def _map(item: Mapping[str, Any], name: str) -> Mapping[str, str]:
     return value
 
 
+def _locations(item: Mapping[str, Any]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Read the locations and their pins. Earlier releases kept a pin among them, by the location and a line break."""
+    locations = _map(item, "locations")
+    if "pins" in item:
+        return locations, _map(item, "pins")
+    old = {uri for uri in locations if uri.endswith("\n") and uri[:-1] in locations}
+    places = {uri: place for uri, place in locations.items() if uri not in old}
+    return places, {uri[:-1]: locations[uri] for uri in old}
+
+
 def _odd(name: str, value: Any) -> TypeError:
     return TypeError(f"its {name} is {repr(value)[:100]}")
 
 
 def execution_name(source_arn: str, attempt: int) -> str:
-    """Name an execution after the ARN and the attempt, so that starting it twice starts it once.
+    """Name an execution after the version and the attempt, so that starting it twice starts it once.
 
     80 characters at most: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
-    return f"{hashlib.sha256(source_arn.encode()).hexdigest()[:40]}-{attempt}"
+    return f"{hashlib.sha256(version_key(source_arn).encode()).hexdigest()[:40]}-{attempt}"

@@ -7,13 +7,24 @@ rejection in the spoke always goes through.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from replicator import provenance
-from replicator.mirror import ADDITIONAL, APPROVAL, DESCRIPTION, METADATA
+from replicator.fields import RUNS
+from replicator.mirror import (
+    ADDITIONAL,
+    APPROVAL,
+    DESCRIPTION,
+    LIFECYCLE,
+    METADATA,
+    OWN_WORDS,
+    says_approved,
+    unapproved,
+)
 from replicator.package import digest, rewrite
-from replicator.policy import REJECTED
+from replicator.policy import APPROVED, PENDING, REJECTED
 from replicator.provenance import Intended
 
 if TYPE_CHECKING:
@@ -34,6 +45,13 @@ _WHOLE = (
     DESCRIPTION,
 )
 
+_REASON = f"{OWN_WORDS}what runs changed in the source"
+# ApprovalDescription: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+_DESCRIPTION_MAX = 1024
+
+DECISIONS = frozenset({DESCRIPTION, LIFECYCLE})
+"""Beside the status, what a person says of a version in the hub. It stays theirs when the source says the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -43,12 +61,14 @@ class Written:
     """The source's approval status when it was last applied."""
     members: Mapping[str, str] = field(default_factory=dict)
     """Member (or ``member{key}``) to the digests ``<as desired>:<as the hub showed it after>``."""
+    hub_approval: str | None = None
+    """The approval status that we last wrote to the mirror; another one there is a person's decision."""
 
 
 def intended(want: Desired, before: Intended, held: Collection[str] = ()) -> Intended:
     """Say what is about to be written; what is held back stays as it was intended before."""
     wanted = {u: digest(v) for u, v in _wanted(want).items() if u.partition("{")[0] not in held}
-    return Intended(want.source_approval, {**before.members, **wanted})
+    return Intended(want.source_approval, {**before.members, **wanted}, before.hub_approval)
 
 
 def last_written(meant: Intended) -> Written:
@@ -57,7 +77,7 @@ def last_written(meant: Intended) -> Written:
     Create writes all at once, apart from what only an update takes.
     """
     members = {u: f"{d}:{d}" for u, d in meant.members.items() if u not in (DESCRIPTION, "SourceUri")}
-    return Written(meant.source_approval, members)
+    return Written(meant.source_approval, members, meant.hub_approval)
 
 
 @dataclass(slots=True)
@@ -72,6 +92,17 @@ class Update:
     """What was not touched, because what it points to was not copied."""
     not_updatable: list[str] = field(default_factory=list)
     """What changed in the source and SageMaker cannot update."""
+    kept: list[str] = field(default_factory=list)
+    """What a person decided in the hub, and the source says too by now."""
+    changed: list[str] = field(default_factory=list)
+    """What of `RUNS` this call writes, or an earlier one wrote that could not be noted."""
+    hub_approval: str | None = None
+    """The approval status to remember as the last one of ours."""
+
+    @property
+    def untouched(self) -> list[str]:
+        """Name what is remembered as before."""
+        return [*self.drift, *self.held, *self.kept]
 
 
 def _units(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +129,9 @@ def shown(mirror: Description) -> dict[str, Any]:
     return _units(members)
 
 
-def written(want: Desired, mirror: Description, before: Written, kept: Collection[str]) -> Written:
+def written(
+    want: Desired, mirror: Description, before: Written, kept: Collection[str], approval: str | None = None
+) -> Written:
     """Say what is to be remembered after a write, from what was desired and what the hub shows now.
 
     Parameters
@@ -108,7 +141,9 @@ def written(want: Desired, mirror: Description, before: Written, kept: Collectio
     before
         What was remembered so far.
     kept
-        What was not written (drift, or held back): it is remembered as before.
+        What was not written (see `Update.untouched`): it is remembered as before.
+    approval
+        The approval status that we last wrote.
     """
     now = shown(mirror)
     members = {
@@ -120,7 +155,9 @@ def written(want: Desired, mirror: Description, before: Written, kept: Collectio
     gone = {unit for unit in before.members if unit not in members and now.get(unit) is not None}
     members |= {unit: f"{digest(None)}:{digest(now[unit])}" for unit in gone}
     members |= {unit: before.members[unit] for unit in kept if unit in before.members}
-    return Written(want.source_approval, members)
+    if _asks_again(mirror):
+        members[DESCRIPTION] = f"{_asked(members.get(DESCRIPTION))}:{digest(now[DESCRIPTION])}"
+    return Written(want.source_approval, members, approval)
 
 
 def _wanted(want: Desired) -> dict[str, Any]:
@@ -134,6 +171,7 @@ def update(
     policy: Policy,
     held: Collection[str] = (),
     meant: Intended | None = None,
+    identity: Mapping[str, str] | None = None,
 ) -> Update:
     """Say what has to be written to a mirror, what drifted, and what cannot be updated.
 
@@ -147,6 +185,8 @@ def update(
         Members of the package that are not touched, because what they point to was not copied.
     meant
         What the last write was about to write; it may have been written without being noted.
+    identity
+        The entries by which the mirror is known: what is missing of them is written.
     """
     result = Update()
     meant = meant or Intended()
@@ -160,6 +200,9 @@ def update(
     if provenance.SOURCE_DELETED in mirror.get(METADATA, {}):
         # It was out of sight for a while, and is here again.
         result.request.setdefault(f"{METADATA}ToRemove", []).append(provenance.SOURCE_DELETED)
+    there = mirror.get(METADATA, {})
+    if missing := {key: value for key, value in (identity or {}).items() if there.get(key) != value}:
+        result.request[METADATA] = {**missing, **result.request.get(METADATA, {})}
     _make_room(mirror, result)
     _approve(want, mirror, last, meant, policy, result)
     return result
@@ -186,11 +229,11 @@ def source_deleted(mirror: Description, at: str, rejection: str | None = None) -
     return result
 
 
-def written_rejection(mirror: Description, before: Written, rejection: str) -> Written:
+def written_rejection(mirror: Description, before: Written, rejection: str, approval: str | None) -> Written:
     """Say what is to be remembered of a mirror that was rejected although nobody could read its source any more."""
     ours = f"{digest(rejection)}:{digest(rejection)}"
     members = {DESCRIPTION: ours} if mirror.get(DESCRIPTION) == rejection else {}
-    return Written(REJECTED, {**before.members, **members})
+    return Written(REJECTED, {**before.members, **members}, approval)
 
 
 def drifted(source: Description, mirror: Description, last: Written, mirrored: bool) -> list[str]:
@@ -217,6 +260,10 @@ def _showed(last: str | None) -> str:
     return last.partition(":")[2] if last else digest(None)
 
 
+def _asked(last: str | None) -> str:
+    return (last or digest(None)).partition(":")[0]
+
+
 def _compare(
     unit: str, wanted: Any, hub: Any, last: str | None, ours: Collection[str | None], result: Update
 ) -> None:
@@ -228,10 +275,14 @@ def _compare(
         Digests of what the hub shows when nobody but us wrote it.
     """
     if wanted == hub:
+        if unit in DECISIONS and hub is not None and digest(hub) not in ours:
+            result.kept.append(unit)
+        elif unit.partition("{")[0] in RUNS and digest(wanted) != _asked(last):
+            result.changed.append(unit)  # a run wrote it that could not note it
         return
     if digest(hub) not in ours:
         result.drift.append(unit)
-    elif digest(wanted) != (last or digest(None)).partition(":")[0] or digest(hub) != _showed(last):
+    elif digest(wanted) != _asked(last) or digest(hub) != _showed(last):
         _write(unit, wanted, hub, result)
 
 
@@ -250,6 +301,9 @@ def _write(unit: str, wanted: Any, hub: Any, result: Update) -> None:
         result.request[name] = wanted
     else:
         result.not_updatable.append(unit)
+        return
+    if name in RUNS:
+        result.changed.append(unit)
 
 
 def _make_room(mirror: Description, result: Update) -> None:
@@ -263,13 +317,12 @@ def _make_room(mirror: Description, result: Update) -> None:
     over = len({*there, *added}) - provenance.ENTRIES_MAX
     if over <= 0:
         return
-    # By the source's ARN a mirror is found again, so that goes last.
-    own = sorted(
-        (key for key in there if key.startswith(provenance.PREFIX)), key=lambda k: k == provenance.SOURCE_ARN
-    )
+    # By its identity a mirror is found again, so that stays.
+    own = [key for key in there if key.startswith(provenance.PREFIX) and key not in provenance.IDENTITY]
     if own[:over]:
         result.request[f"{METADATA}ToRemove"] = [*removed, *own[:over]]
-    for key in [key for key in added if key not in there][: max(over - len(own), 0)]:
+    new = sorted((key for key in added if key not in there), key=lambda k: k in provenance.IDENTITY)
+    for key in new[: max(over - len(own), 0)]:
         del added[key]
         result.held.append(f"{METADATA}{{{key}}}")
     if METADATA in result.request and not added:
@@ -279,18 +332,96 @@ def _make_room(mirror: Description, result: Update) -> None:
 def _approve(
     want: Desired, mirror: Description, last: Written, meant: Intended, policy: Policy, result: Update
 ) -> None:
-    now = mirror.get(APPROVAL)
-    if want.source_approval == REJECTED and last.source_approval != REJECTED:
-        if now != REJECTED:
-            result.request[APPROVAL] = REJECTED
-            # The reason of the rejection goes with it, whatever stands in the hub.
-            if DESCRIPTION in want.members:
-                result.request[DESCRIPTION] = want.members[DESCRIPTION]
-                result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
-        return
-    if policy.hub_approval_status != "Mirrored" or now == want.source_approval:
-        return
-    if now in (last.source_approval, meant.source_approval) and want.source_approval != REJECTED:
-        result.request[APPROVAL] = want.source_approval
+    """Decide status and description: a person's decision stays, and an approval holds for what was approved."""
+    now, mirrored = mirror.get(APPROVAL), policy.hub_approval_status == "Mirrored"
+    # Items of earlier releases do not say what was written.
+    ours = last.hub_approval or policy.first_approval_status(last.source_approval or PENDING)
+    persons = now not in (ours, meant.hub_approval)
+    if want.source_approval == REJECTED and last.source_approval != REJECTED and now != REJECTED:
+        result.request[APPROVAL] = REJECTED
+        # The reason of the rejection goes with it, whatever stands in the hub.
+        if DESCRIPTION in want.members:
+            _describe(want.members[DESCRIPTION], result)
     else:
-        result.drift.append(APPROVAL)
+        binds = any(name.removesuffix("ToAdd") in RUNS for name in result.request)
+        status = _status(want.source_approval, now, binds=binds, mirrored=mirrored, persons=persons)
+        if status is not None:
+            result.request[APPROVAL] = status
+        if mirrored and (status or now) != want.source_approval:
+            result.drift.append(APPROVAL)
+        _hold_words(mirror, persons and status in (None, now), result)
+        if binds and status == PENDING and (persons or not mirrored):
+            _ask_again(mirror, result)
+    status = result.request.get(APPROVAL)
+    # What a person decided stays theirs: with a mirrored status, a rejection of the source that is taken back would
+    # else undo it.
+    if status is not None and not (persons and (status == now or (mirrored and status == REJECTED))):
+        result.hub_approval = status
+    else:
+        result.hub_approval = ours if persons else now
+
+
+def _status(source: str, now: str | None, *, binds: bool, mirrored: bool, persons: bool) -> str | None:
+    """Say which status an update writes; None for none.
+
+    A call that writes what runs carries the status, so that it also wins over an approval that came after the mirror
+    was read. A rejection in the hub stays.
+
+    Parameters
+    ----------
+    source, now
+        Status of the source, and the one that the mirror shows.
+    binds
+        Whether the call writes what runs.
+    mirrored
+        Whether the mirror follows the source's status.
+    persons
+        Whether a person in the hub gave the one that it shows.
+    """
+    if mirrored and not persons:
+        return source if now != source and source != REJECTED else None
+    if not binds:
+        return None
+    if now == REJECTED:
+        return REJECTED
+    return None if mirrored and now == source == APPROVED else PENDING
+
+
+def _describe(words: str, result: Update) -> None:
+    result.request[DESCRIPTION] = words
+    result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
+    result.held = [unit for unit in result.held if unit != DESCRIPTION]
+
+
+def _asks_again(mirror: Description) -> bool:
+    """Whether a mirror's description is our reason for asking a person again."""
+    return str(mirror.get(DESCRIPTION) or "").startswith(_REASON)
+
+
+def _hold_words(mirror: Description, persons: bool, result: Update) -> None:
+    """Keep the source's words from standing beside a person's status, and from taking the place of our reason."""
+    if _asks_again(mirror):
+        result.drift = [unit for unit in result.drift if unit != DESCRIPTION]
+    elif not persons:
+        return
+    if result.request.pop(DESCRIPTION, None) is not None:
+        result.held.append(DESCRIPTION)
+
+
+def _ask_again(mirror: Description, result: Update) -> None:
+    """Say why a mirror is pending again, and that its stage is not approved either.
+
+    What changed since the last approval is named, not only what this call writes; a name that the source chose is not.
+    """
+    now = mirror.get(APPROVAL)
+    if now != APPROVED and not _asks_again(mirror):
+        return
+    names = {unit.partition("{")[0] for unit in result.changed}
+    if now != APPROVED:
+        names |= RUNS & set(re.findall(r"\w+", mirror[DESCRIPTION]))
+    source = mirror.get(METADATA, {}).get(provenance.SOURCE_ARN, "of this mirror")
+    reason = f"{_REASON} {source}: {', '.join(sorted(names))}. Review it again."
+    _describe(reason[:_DESCRIPTION_MAX], result)
+    stage = result.request.get(LIFECYCLE) or mirror.get(LIFECYCLE) or {}
+    if says_approved(stage):
+        result.request[LIFECYCLE] = unapproved(stage)

@@ -12,11 +12,12 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from replicator import fields
 from replicator.fields import Card, Decided, Drop, Each, Image, Keep, Location, ReadOnly, Refuse, Text, Values
-from replicator.identifiers import InvalidIdentifierError, S3Uri
+from replicator.identifiers import ImageReference, InvalidIdentifierError, S3Uri
 from replicator.steps import ArtifactCopy
 
 if TYPE_CHECKING:
@@ -118,13 +119,37 @@ def s3_location(found: Found) -> S3Uri | None:
     return None
 
 
-def artifact_copy(found: Found, location: S3Uri, destination: str) -> ArtifactCopy:
-    """Say how a location is copied: as the object, prefix or manifest that its member means."""
+def one_spelling(found: Found) -> str:
+    """Return the text by which a location or an image is remembered: one for all the ways to spell it.
+
+    S3 takes ``s3://bucket/key`` and several ``https://`` forms for one object. Were each remembered by itself, a
+    package could have bytes looked at once more, and other bytes mirrored, by spelling a location in another way.
+    """
+    text = str(found.value)
+    if isinstance(found.rule, Image):
+        return text
+    try:
+        return str(S3Uri.parse(text))
+    except InvalidIdentifierError:
+        return text
+
+
+def artifact_copy(found: Found, location: S3Uri, destination: str, registered_at: str | None) -> ArtifactCopy:
+    """Say how a location is copied: as the object, prefix or manifest that its member means.
+
+    Parameters
+    ----------
+    destination
+        Key prefix in the hub's bucket.
+    registered_at
+        When the package was registered; see `ArtifactCopy`.
+    """
     rule = found.rule
     if not isinstance(rule, Location):
         return ArtifactCopy(
-            uri=found.value,
+            uri=str(location),
             type="prefix" if location.key.endswith("/") else "object",
+            registered_at=registered_at,
             destination=destination,
             longest=rule.longest if isinstance(rule, Text) else LOCATION_MAX,
             named=False,
@@ -134,22 +159,28 @@ def artifact_copy(found: Found, location: S3Uri, destination: str) -> ArtifactCo
     is_prefix = by_type and found.beside.get("S3DataType") == "S3Prefix"
     etag = found.beside.get(rule.etag) if rule.etag else None
     return ArtifactCopy(
-        uri=found.value,
+        uri=str(location),
         type="prefix" if is_prefix else "manifest" if rule.type == "manifest" else "object",
         etag=etag.strip('"') if etag and not is_prefix else None,
+        registered_at=registered_at,
+        runs=found.path.startswith(_WHAT_RUNS),
         destination=destination,
         named=by_type,
-        base=_base(found, destination) if rule.type == "manifest" else None,
+        base=_base(found, destination, registered_at) if rule.type == "manifest" else None,
     )
 
 
-def _base(found: Found, destination: str) -> ArtifactCopy | None:
+_WHAT_RUNS = ("InferenceSpecification.", "AdditionalInferenceSpecifications[")
+"""Where the locations are that an endpoint reads: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html."""
+
+
+def _base(found: Found, destination: str, registered_at: str | None) -> ArtifactCopy | None:
     """Give the copy of ``S3Uri`` beside a manifest."""
     uri = found.beside.get("S3Uri")
     if not uri:
         return None
     beside = Found(found.path, Location("S3DataType", etag="ETag"), uri, found.beside)
-    return artifact_copy(beside, S3Uri.parse(uri), destination)
+    return artifact_copy(beside, S3Uri.parse(uri), destination, registered_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +192,34 @@ class Rewritten:
     """Path of each member that the mirror does not have, and why."""
 
 
-def rewrite(description: Description, locations: Mapping[str, str]) -> Rewritten:
+def by_digest(found: Found) -> str:
+    """Return an image as ``repository@digest`` where its digest was recorded; tags move, also those of AWS's images."""
+    digest = found.beside.get("ImageDigest")
+    if not digest:
+        return str(found.value)
+    try:
+        image = ImageReference.parse(found.value)
+    except InvalidIdentifierError:
+        return str(found.value)
+    return f"{image.host}/{image.repository}@{digest.lower()}"
+
+
+def other_digests(mirror: Description) -> list[str]:
+    """Return the path of each image for which SageMaker shows another digest than the one it was registered by."""
+    found = [each for each in walk(mirror) if isinstance(each.rule, Image)]
+    return [each.path for each in found if contradicts(each)]
+
+
+def contradicts(found: Found) -> bool:
+    """Whether an image names one digest and the member beside it another. SageMaker takes capitals in both."""
+    named = str(found.value).partition("@")[2]
+    recorded = found.beside.get("ImageDigest")
+    return bool(named) and bool(recorded) and named.lower() != str(recorded).lower()
+
+
+def rewrite(
+    description: Description, locations: Mapping[str, str], *, images_by_digest: bool = False
+) -> Rewritten:
     """Rewrite a description into what Create takes.
 
     Parameters
@@ -171,6 +229,8 @@ def rewrite(description: Description, locations: Mapping[str, str]) -> Rewritten
     locations
         From a location or image as the package spells it to the one that takes its place. What is not in
         it stays as it is.
+    images_by_digest
+        Whether an image that stays where it is is named by the digest that was recorded of it.
     """
     dropped: dict[str, str] = {}
 
@@ -190,8 +250,10 @@ def rewrite(description: Description, locations: Mapping[str, str]) -> Rewritten
             case fields.SourceUri() if found.value.startswith("arn:"):
                 dropped[found.path] = "SageMaker reads an ARN here as an order to clone that package or model"
                 return OMITTED
+            case Image() if images_by_digest and found.value not in locations:
+                return by_digest(found)
             case Location() | Text() | Image() | fields.SourceUri():
-                return locations.get(found.value, found.value)
+                return locations.get(one_spelling(found), found.value)
 
     members = transform(fields.PACKAGE, description, visit)
     return Rewritten({} if members is OMITTED else members, dropped)
@@ -206,14 +268,42 @@ def _rewrite_card(content: str, locations: Mapping[str, str]) -> str:
     artifacts = _artifacts(card)
     if artifacts is None:
         return content
-    rewritten = [locations.get(a, a) if isinstance(a, str) else a for a in artifacts]
+    rewritten = [
+        locations.get(one_spelling(Found("", Text(), a, {})), a) if isinstance(a, str) else a
+        for a in artifacts
+    ]
     if rewritten == artifacts:
         return content
     card["model_overview"]["model_artifact"] = rewritten
     return _spliced(content, artifacts, rewritten, card) or json.dumps(card, ensure_ascii=content.isascii())
 
 
+CARD_MAX = 1_000_000
+"""Characters of a model card that is read. SageMaker documents 100,000 at most."""
+CARD_LEVELS = 100
+"""Lists and objects inside each other in a model card that is read. Python gives up at some thousands."""
+
+
+def readable_card(content: str) -> bool:
+    """Whether a model card is small and flat enough to be read."""
+    if len(content) > CARD_MAX:
+        return False
+    level, in_text, escaped = 0, False, False
+    for character in content:
+        if in_text:
+            in_text, escaped = escaped or character != '"', character == "\\" and not escaped
+        elif character == '"':
+            in_text = True
+        else:
+            level += (character in "[{") - (character in "]}")
+            if level > CARD_LEVELS:
+                return False
+    return True
+
+
 def _json(content: str) -> Any:
+    if not readable_card(content):
+        return None
     try:
         return json.loads(content)
     except ValueError:
@@ -226,9 +316,14 @@ def _artifacts(card: Any) -> list[Any] | None:
     return artifacts if isinstance(artifacts, list) else None
 
 
+_MOST_PLACES = 20
+
+
 def _spliced(content: str, old: list[Any], new: list[Any], card: dict[str, Any]) -> str | None:
     """Change one list in the text of a card and leave the rest to the byte, so that it grows by no more."""
-    for found in re.finditer(r'"model_artifact"\s*:\s*(?=\[)', content):
+    # Each place is as long to look at as the card, and a hostile one has thousands of them.
+    places = re.finditer(r'"model_artifact"\s*:\s*(?=\[)', content)
+    for found in islice(places, _MOST_PLACES):
         try:
             there, end = json.JSONDecoder().raw_decode(content, found.end())
         except ValueError:
@@ -254,7 +349,15 @@ def digest(value: Any) -> str:
 
 def created(description: Description) -> str | None:
     """Give the time of creation: what tells a version from another one that took its ARN later."""
-    time = description.get("CreationTime")
+    return _instant(description.get("CreationTime"))
+
+
+def modified(description: Description) -> str | None:
+    """Return the time of the last change; of a version that was never changed, that of its creation."""
+    return _instant(description.get("LastModifiedTime")) or created(description)
+
+
+def _instant(time: Any) -> str | None:
     return time.astimezone(UTC).isoformat() if isinstance(time, datetime) else time
 
 

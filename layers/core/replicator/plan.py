@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 from replicator.errors import ErrorCode, PermanentError
 from replicator.fields import Image, Location
-from replicator.identifiers import ImageReference, InvalidIdentifierError
-from replicator.package import GONE, artifact_copy, created, fingerprint, s3_location, walk
-from replicator.policy import REJECTED, aws_owned_bucket
+from replicator.identifiers import ImageReference, InvalidIdentifierError, SourceVersion
+from replicator.package import (
+    GONE,
+    artifact_copy,
+    created,
+    fingerprint,
+    modified,
+    one_spelling,
+    s3_location,
+    walk,
+)
+from replicator.policy import REJECTED
 from replicator.refusals import image_to_copy, refuse_too_many_copies, refuse_what_cannot_be_mirrored
 from replicator.steps import Action, ArtifactCopy, ImageCopy
 
@@ -32,9 +41,13 @@ class Known:
     fingerprint: str
     """Of the source as it was last applied."""
     locations: Mapping[str, str]
-    """Where each location went, as the package spells it, and the pin of each by `pin_key`."""
+    """Where each location went, as the package spells it."""
     created: str | None = None
     """When the source of the mirror was created."""
+    group: str | None = None
+    """The group of the source as people wrote it."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """The `pin` of each location that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,13 @@ def plan(
             f"{arn} was created at {created(source)}, and the one that {known.hub_arn} mirrors at {known.created}: "
             "its group was deleted and made anew. Register the new model in a group of another name.",
         )
+    if known and known.group and known.group != SourceVersion.described(arn, source).group:
+        raise PermanentError(
+            ErrorCode.SOURCE_REPLACED,
+            f"{arn} is in the group {SourceVersion.described(arn, source).group}, and {known.hub_arn} mirrors the "
+            f"version of the group {known.group}. Two groups whose names differ only by case cannot both be mirrored. "
+            "Register the new model in a group of another name.",
+        )
     if known and known.fingerprint == print_:
         return Plan(Action.NOTHING, f"the mirror {known.hub_arn} shows this state already", print_)
     approval = source.get("ModelApprovalStatus")
@@ -103,7 +123,11 @@ def plan(
     refuse_too_many_copies(arn, copies)
     if known is None:
         return Plan(Action.MIRROR, f"the version is {approval} and has no mirror yet", print_, copies)
-    missing = [copy for copy in copies if copy.uri not in known.locations or _others(copy, known.locations)]
+    missing = [
+        copy if copy.uri in known.locations else _registered(copy, modified(source))
+        for copy in copies
+        if copy.uri not in known.locations or _others(copy, known.pins)
+    ]
     return Plan(Action.UPDATE, f"the version changed since {known.hub_arn} was written", print_, missing)
 
 
@@ -145,20 +169,28 @@ def _not_wanted(
     if approval not in policy.replicated_statuses:
         wanted = " or ".join(sorted(policy.replicated_statuses))
         return f"there is no mirror, and the version is {approval}, not {wanted}"
-    group = str(source.get("ModelPackageGroupName") or arn.group)
+    group = SourceVersion.described(arn, source).group
     if not policy.includes(group, tags):
         return f"the hub's stack does not include the group {group} of account {arn.account}"
     return None
 
 
+def _registered(copy: ArtifactCopy | ImageCopy, time: str | None) -> ArtifactCopy | ImageCopy:
+    """Note that a mirrored version named the location by an update: bytes may be as young as that."""
+    if isinstance(copy, ImageCopy):
+        return copy
+    base = copy.base.model_copy(update={"registered_at": time}) if copy.base else None
+    return copy.model_copy(update={"registered_at": time, "base": base})
+
+
 def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> list[ArtifactCopy | ImageCopy]:
     """List every location to copy once, however many members name it, in the order they are named."""
-    group = str(source.get("ModelPackageGroupName") or arn.group)
-    destination = policy.artifact_prefix(arn.account, group, arn.version)
+    version = SourceVersion.described(arn, source)
+    destination = policy.artifact_prefix(version.account, version.group, version.version)
     copies: dict[str, ArtifactCopy | ImageCopy] = {}
     sure: set[str] = set()
     for found in walk(source):
-        uri = found.value
+        uri = one_spelling(found)
         if image := image_to_copy(arn, found, policy):
             image_copy = _image_copy(arn, found, image, policy)
             known = copies.get(uri)
@@ -173,8 +205,8 @@ def find_copies(arn: ModelPackageArn, source: Description, policy: Policy) -> li
                 ErrorCode.INVALID_LOCATION,
                 f"{found.path} of {arn} is {error}. Register the model again with an s3:// location.",
             ) from error
-        if location and not aws_owned_bucket(location.bucket):
-            before, copy = copies.get(uri), artifact_copy(found, location, destination)
+        if location and location.bucket not in policy.aws_buckets:
+            before, copy = copies.get(uri), artifact_copy(found, location, destination, created(source))
             copies[uri] = (
                 _joined(arn, found, before, copy, uri in sure) if isinstance(before, ArtifactCopy) else copy
             )
@@ -238,6 +270,7 @@ def _joined(
             "etag": before.etag or copy.etag,
             "longest": min(before.longest, copy.longest),
             "named": before.named or copy.named,
+            "runs": before.runs or copy.runs,
         }
     )
 
@@ -255,14 +288,9 @@ def pin(copy: ArtifactCopy | ImageCopy) -> str | None:
     return copy.digest if isinstance(copy, ImageCopy) else copy.etag
 
 
-def pin_key(uri: str) -> str:
-    """Name the entry, among the locations, that holds the `pin` of one. No location has a line break."""
-    return f"{uri}\n"
-
-
-def _others(copy: ArtifactCopy | ImageCopy, locations: Mapping[str, str]) -> bool:
+def _others(copy: ArtifactCopy | ImageCopy, pins: Mapping[str, str]) -> bool:
     """Tell whether a location was copied when it held other bytes."""
-    return pin(copy) is not None and locations.get(pin_key(copy.uri)) not in (None, pin(copy))
+    return pin(copy) is not None and pins.get(copy.uri) not in (None, pin(copy))
 
 
 def uncopied_members(source: Description, locations: Mapping[str, str], policy: Policy) -> set[str]:
@@ -270,7 +298,7 @@ def uncopied_members(source: Description, locations: Mapping[str, str], policy: 
     return {
         found.path.partition(".")[0].partition("{")[0].partition("[")[0]
         for found in walk(source)
-        if _in_spoke(found, policy) and found.value not in locations
+        if _in_spoke(found, policy) and one_spelling(found) not in locations
     }
 
 
@@ -281,4 +309,4 @@ def _in_spoke(found: Found, policy: Policy) -> bool:
         location = s3_location(found)
     except InvalidIdentifierError:
         return True
-    return location is not None and not aws_owned_bucket(location.bucket)
+    return location is not None and location.bucket not in policy.aws_buckets

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
+from replicator.partitions import partition_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,15 +22,27 @@ IMAGE_MAX = 255
 _DIGEST_LENGTH = len("@sha256:") + 64
 
 
-def aws_owned_registries() -> frozenset[str]:
-    """Give the accounts of AWS's own image registries. Their images are the same in every account."""
-    text = files("replicator").joinpath("aws_owned_registries.txt").read_text(encoding="utf-8")
-    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
+def aws_owned_registries(region: str) -> frozenset[str]:
+    """Return the accounts whose image registries in a Region are AWS's own. Every account can pull from them."""
+    return _listed("aws_owned_registries.txt", region)
 
 
-def aws_owned_bucket(bucket: str) -> bool:
-    """Tell whether a bucket is one of SageMaker JumpStart's, which every account can read."""
-    return re.fullmatch(r"jumpstart-(private-)?cache-prod-[a-z0-9-]+", bucket) is not None
+def aws_owned_buckets(region: str) -> frozenset[str]:
+    """Return the buckets of SageMaker JumpStart in a Region, which every account can read."""
+    return _listed("aws_owned_buckets.txt", region)
+
+
+def _listed(file: str, region: str) -> frozenset[str]:
+    """Return what a list has on the line of a Region; nothing where it has none.
+
+    Names are whole, and count in one Region only: anyone can make a bucket whose
+    name fits a pattern, and an account that is AWS's in one Region need not be in another.
+    """
+    for line in files("replicator").joinpath(file).read_text(encoding="utf-8").splitlines():
+        name, *listed = line.split()
+        if name == region:
+            return frozenset(listed)
+    return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,10 @@ class Policy:
     spoke_aliases: Mapping[str, str] = field(default_factory=dict)
     accept_eulas: bool = False
     """Whether the operator accepts, for the hub, the licences that a spoke accepted."""
-    aws_registries: frozenset[str] = field(default_factory=aws_owned_registries)
+    aws_registries: frozenset[str] = frozenset()
+    """Accounts whose registries in the hub's Region are AWS's own: their images stay where they are."""
+    aws_buckets: frozenset[str] = frozenset()
+    """AWS's own buckets in the hub's Region: what is in them stays where it is."""
 
     @property
     def asks_for_tags(self) -> bool:
@@ -90,8 +107,11 @@ class Policy:
         return f"models/{account}/{group}/{version}/"
 
     def provenance_key(self, account: str, group: str, version: int) -> str:
-        """Give the key of the JSON that says where a mirror comes from."""
-        return f"{self.artifact_prefix(account, group, version)}provenance.json"
+        """Give the key of the JSON that says where a mirror comes from.
+
+        It is outside the artifacts, so that what may write those has no say in it.
+        """
+        return f"provenance/{account}/{group}/{version}.json"
 
     def repository_name(self, account: str, registry: str, repository: str) -> str:
         """Name the hub's repository for a source repository.
@@ -110,9 +130,7 @@ class Policy:
             if registry == account
             else f"{self.namespace}/{account}/{registry}/"
         )
-        host = f"{self.hub_account}.dkr.ecr.{self.region}.amazonaws.com" + (
-            ".cn" if self.partition == "aws-cn" else ""
-        )
+        host = f"{self.hub_account}.dkr.ecr.{self.region}.{partition_of(self.region).dns_suffix}"
         room = IMAGE_MAX - _DIGEST_LENGTH - len(host) - 1 - len(own)
         if len(repository) <= room:
             return own + repository

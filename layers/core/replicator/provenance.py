@@ -1,4 +1,4 @@
-"""Where a mirror comes from: in short on the mirror itself, in full as JSON beside the artifacts."""
+"""Where a mirror comes from: in short on the mirror itself, in full as JSON in the hub's bucket."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from replicator import RELEASE
+from replicator.identifiers import version_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replicator.identifiers import ModelPackageArn
+    from replicator.identifiers import ModelPackageArn, SourceVersion
     from replicator.package import Description
     from replicator.steps import CopyResult
 
 PREFIX = "replicator:"
 SOURCE_ARN = f"{PREFIX}source-arn"
+HUB = f"{PREFIX}hub"
+"""The ``Namespace`` of the hub that made the mirror: an account may have several."""
+IDENTITY = (SOURCE_ARN, HUB)
+"""By these a mirror is known as ours, so each mirror has them, whatever else finds no room."""
+PINNED = f"{PREFIX}pinned"
+"""``none`` where at least one copy is not known to be what was registered: see `replicator.steps.Pinned`."""
 SOURCE_DELETED = f"{PREFIX}source-deleted"
 """When a run found that the source was not there any more."""
 
@@ -31,11 +38,35 @@ class Intended:
     source_approval: str | None = None
     members: Mapping[str, str] = field(default_factory=dict)
     """Member (or ``member{key}``) to the digest of what was desired."""
+    hub_approval: str | None = None
+    """The approval status that was about to be written to the mirror, or was written before."""
+
+
+def is_mirror(package: Description, arn: ModelPackageArn, hub: str) -> bool:
+    """Whether a model package says that it is the mirror of a source, made by a hub.
+
+    Parameters
+    ----------
+    package
+        As Describe gives it.
+    arn
+        Of the source; the package may spell it in another way.
+    hub
+        Its ``Namespace``.
+    """
+    metadata = package.get("CustomerMetadataProperties") or {}
+    named = metadata.get(SOURCE_ARN)
+    return isinstance(named, str) and version_key(named) == arn.key and metadata.get(HUB) == hub
+
+
+def identity(arn: ModelPackageArn, hub: str) -> dict[str, str]:
+    """Give the entries by which a mirror is known; see `is_mirror`."""
+    return {SOURCE_ARN: str(arn), HUB: hub}
 
 
 def entries(
-    arn: ModelPackageArn,
-    source: Description,
+    version: SourceVersion,
+    hub: str,
     results: Sequence[CopyResult],
     document: str,
     now: datetime,
@@ -45,8 +76,10 @@ def entries(
 
     Parameters
     ----------
-    arn, source
+    version
         Of the source.
+    hub
+        Namespace of the hub.
     results
         What was copied.
     document
@@ -55,22 +88,24 @@ def entries(
         How many entries the source leaves free of the 50.
     """
     found = {
-        SOURCE_ARN: str(arn),
+        **identity(version.arn, hub),
         f"{PREFIX}provenance": document,
-        f"{PREFIX}source-account": arn.account,
-        f"{PREFIX}source-group": str(source.get("ModelPackageGroupName") or arn.group),
-        f"{PREFIX}source-version": str(arn.version),
+        f"{PREFIX}source-account": version.account,
+        f"{PREFIX}source-group": version.group,
+        f"{PREFIX}source-version": str(version.version),
         f"{PREFIX}replicated-at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         f"{PREFIX}release": RELEASE,
     }
+    if any(result.pinned == "none" for result in results):
+        found[PINNED] = "none"
     images = [result for result in results if result.kind == "image"]
     found |= {f"{PREFIX}image-{i}": str(image.pin) for i, image in enumerate(images, 1)}
     fitting = [(key, value) for key, value in found.items() if len(value) <= VALUE_MAX]
-    return dict(fitting[: max(room, 0)])
+    return dict(fitting[: max(room, len(IDENTITY))])
 
 
 def document(
-    arn: ModelPackageArn,
+    version: SourceVersion,
     source: Description,
     hub_arn: str | None,
     copies: Mapping[str, Mapping[str, Any]],
@@ -82,7 +117,7 @@ def document(
 
     Parameters
     ----------
-    arn, source
+    version, source
         Of the source.
     hub_arn
         None as long as the mirror is being created.
@@ -99,11 +134,11 @@ def document(
         "replicatedAt": now.isoformat(),
         "hubModelPackageArn": hub_arn,
         "source": {
-            "modelPackageArn": str(arn),
-            "account": arn.account,
-            "region": arn.region,
-            "modelPackageGroupName": source.get("ModelPackageGroupName"),
-            "version": arn.version,
+            "modelPackageArn": str(version.arn),
+            "account": version.account,
+            "region": version.arn.region,
+            "modelPackageGroupName": version.group,
+            "version": version.version,
             "creationTime": _text(source.get("CreationTime")),
             "lastModifiedTime": _text(source.get("LastModifiedTime")),
             "modelApprovalStatus": source.get("ModelApprovalStatus"),
@@ -113,7 +148,11 @@ def document(
         },
         "copies": list(copies.values()),
         "notCopied": dict(dropped),
-        "intended": {"sourceApproval": intended.source_approval, "members": dict(intended.members)},
+        "intended": {
+            "sourceApproval": intended.source_approval,
+            "members": dict(intended.members),
+            "hubApproval": intended.hub_approval,
+        },
     }
 
 
@@ -126,7 +165,7 @@ def copies(before: Mapping[str, Any], results: Sequence[CopyResult]) -> dict[str
 def read_intended(document: Mapping[str, Any]) -> Intended:
     """Read what a document says was about to be written."""
     found = document.get("intended") or {}
-    return Intended(found.get("sourceApproval"), found.get("members") or {})
+    return Intended(found.get("sourceApproval"), found.get("members") or {}, found.get("hubApproval"))
 
 
 def _text(value: Any) -> str | None:

@@ -126,7 +126,7 @@ class ReconcileRequest(Strict):
 
     mode: Literal["reconcile", "backfill"] = "reconcile"
     """``backfill`` asks only what is missing."""
-    accounts: list[Annotated[str, Field(pattern=r"^\d{12}$")]] = []
+    accounts: list[Annotated[str, Field(pattern=r"^[0-9]{12}$")]] = []
     """Only these spokes; empty for all."""
     group: str | None = None
     """Only this group."""

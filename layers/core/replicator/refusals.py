@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from replicator.errors import ErrorCode, PermanentError
-from replicator.fields import Image, Refuse
-from replicator.identifiers import ImageReference, InvalidIdentifierError
-from replicator.package import walk
+from replicator.fields import Card, Image, Refuse
+from replicator.identifiers import ImageReference, InvalidIdentifierError, public_hub_content
+from replicator.package import CARD_LEVELS, CARD_MAX, contradicts, readable_card, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,12 @@ def refuse_what_cannot_be_mirrored(arn: ModelPackageArn, description: Descriptio
     for found in walk(description):
         if isinstance(found.rule, Refuse):
             _refuse(arn, found, policy)
+        if isinstance(found.rule, Card) and not readable_card(found.value):
+            raise PermanentError(
+                ErrorCode.LIMIT_EXCEEDED,
+                f"{found.path} of {arn} has {len(found.value)} characters, or is nested too deeply: at most "
+                f"{CARD_MAX} characters and {CARD_LEVELS} levels are read. Register the model with a simpler card.",
+            )
 
 
 def _refuse(arn: ModelPackageArn, found: Found, policy: Policy) -> None:
@@ -59,11 +65,12 @@ def _refuse(arn: ModelPackageArn, found: Found, policy: Policy) -> None:
             f"{found.path} of {arn} accepts a licence in the name of the spoke, and the hub's operator has not. Read "
             "the licence; then set AcceptEulas of the hub's stack to true, deploy, and redrive.",
         )
-    if member == "HubContentArn" and ":aws:hub-content/" not in found.value:
+    if member == "HubContentArn" and not public_hub_content(found.value, policy.region):
         raise PermanentError(
             ErrorCode.PRIVATE_HUB_CONTENT,
-            f"{found.path} of {arn} is {found.value}, in a private hub of the spoke, which the hub's account cannot "
-            "read. Register the model with artifacts in a bucket.",
+            f"{found.path} of {arn} is {found.value[:300]}, which is not content of SageMaker's public hub in "
+            f"{policy.region}: the hub's account cannot read a private hub, or one in another Region. Register the "
+            "model with artifacts in a bucket.",
         )
 
 
@@ -81,6 +88,12 @@ def image_to_copy(arn: ModelPackageArn, found: Found, policy: Policy) -> ImageRe
             ErrorCode.FOREIGN_REGISTRY,
             f"{found.path} of {arn} is {error}. Push the image to the spoke's own registry and register it from there.",
         ) from error
+    if contradicts(found):
+        raise PermanentError(
+            ErrorCode.DIGEST_MISMATCH,
+            f"{found.path} of {arn} is {image}, and ImageDigest beside it is {found.beside['ImageDigest']}: two "
+            "different images. Register the model again with one digest.",
+        )
     aws_owned = image.account in policy.aws_registries
     if not aws_owned and image.account != arn.account and image.account not in policy.image_accounts:
         raise PermanentError(

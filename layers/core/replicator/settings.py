@@ -7,19 +7,20 @@ when they are invoked; nothing is read at import. A test keeps each model and th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from replicator.consumers import Consumers
 from replicator.errors import ErrorCode, PermanentError
 from replicator.model import Strict
-from replicator.policy import Policy
+from replicator.policy import Policy, aws_owned_buckets, aws_owned_registries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Account = Annotated[str, Field(pattern=r"^\d{12}$")]
+Account = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -30,9 +31,29 @@ def _comma_separated(value: Any) -> Any:
 
 
 def _pairs(value: Any) -> Any:
-    if isinstance(value, str):
-        return dict(part.split("=", 1) for part in _comma_separated(value) if "=" in part)
-    return value
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if wrong := [part for part in parts if "=" not in part]:
+        raise ValueError(f"{wrong[0]!r} is not <account>=<alias>")
+    pairs = [part.split("=", 1) for part in parts]
+    accounts = [account for account, _ in pairs]
+    if twice := {account for account in accounts if accounts.count(account) > 1}:
+        raise ValueError(f"{min(twice)} has more than one alias")
+    return dict(pairs)
+
+
+def _apart(aliases: dict[str, str]) -> dict[str, str]:
+    """Refuse aliases that make two spokes look like one in the names of groups."""
+    given = list(aliases.values())
+    for alias in given:
+        if given.count(alias) > 1:
+            raise ValueError(f"{alias!r} is the alias of more than one account")
+        if re.fullmatch(r"[0-9]{12}", alias):
+            raise ValueError(f"{alias!r} looks like an account")
+        if not re.fullmatch(r"[A-Za-z0-9](?:-*[A-Za-z0-9])*", alias):
+            raise ValueError(f"{alias!r} cannot be part of a group's name")
+    return aliases
 
 
 def _tag(value: Any) -> Any:
@@ -43,7 +64,7 @@ def _tag(value: Any) -> Any:
 
 Accounts = Annotated[frozenset[Account], BeforeValidator(_comma_separated)]
 Texts = Annotated[frozenset[str], BeforeValidator(_comma_separated)]
-Aliases = Annotated[dict[Account, str], BeforeValidator(_pairs)]
+Aliases = Annotated[dict[Account, str], BeforeValidator(_pairs), AfterValidator(_apart)]
 Tag = Annotated[tuple[str, str] | None, BeforeValidator(_tag)]
 
 
@@ -117,6 +138,8 @@ class PolicySettings(LedgerSettings, SpokeSettings):
             exclude_tag=self.exclude_tag,
             spoke_aliases=self.spoke_aliases,
             accept_eulas=self.accept_eulas,
+            aws_registries=aws_owned_registries(region),
+            aws_buckets=aws_owned_buckets(region),
         )
 
 

@@ -29,10 +29,16 @@ class ArtifactCopy(Strict):
 
     kind: Literal["artifact"] = "artifact"
     uri: str
-    """As the package spells it."""
+    """``s3://<bucket>/<key>``, whichever way the package spells it: `replicator.package.one_spelling`."""
     type: Literal["object", "prefix", "manifest"]
     etag: str | None = None
     """The ETag that SageMaker recorded at registration, where the package has one. Without quotes."""
+    registered_at: str | None = None
+    """When the package named the location first, as far as it is known: bytes that are younger are not those that
+    were registered. ISO 8601."""
+    runs: bool = False
+    """Whether a model that is deployed reads it. Then bytes that are younger than ``registered_at`` are refused,
+    else noted."""
     destination: str
     """Key prefix in the hub's bucket, ending with a slash: ``models/<account>/<group>/<version>/``."""
     longest: int = 1024
@@ -96,10 +102,26 @@ class Progress(Strict):
     """Of an artifact: how many requests may be in flight from now on, where that is fewer than usual."""
     stopped: str | None = None
     """Why it stopped, where that was not for the time."""
+    unconfirmed: list[str] = []
+    """Of an image: digests of the blobs that were sent whole, while the deadline came before the answer."""
 
 
 ALREADY_THERE = "already there"
 """The method of a copy that was whole before, so that nothing travelled."""
+
+
+type Pinned = Literal["digest", "ETag", "version", "time", "none"]
+"""How copied bytes are known to be those that were registered, the best first.
+
+``digest``, ``ETag``
+    SageMaker recorded it at registration, and the copied bytes have it.
+``version``
+    The object was written again later; the version that was the newest at registration was copied.
+``time``
+    What was copied was last written before the registration.
+``none``
+    Not at all: it is younger than the registration, or nothing says when that was.
+"""
 
 
 class CopyResult(Strict):
@@ -115,6 +137,8 @@ class CopyResult(Strict):
     """Objects of a prefix; manifests and blobs of an image."""
     pin: str | None = None
     """What exactly was copied: the version id, else the ETag, else (image) the digest."""
+    pinned: Pinned = "none"
+    """How the bytes are known to be those that were registered."""
     checksum: str | None = None
     """``<algorithm>:<value>`` of the whole object; the digest of an image. Of a prefix, the last of a chain
     of SHA-256, one for each object in the order of the keys: of the 32 bytes of the one before it (none for the

@@ -21,7 +21,7 @@ FIRST_LISTING = 4
 
 @pytest.fixture
 def aws(aws: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
+    aws.rules.longest_page = 7
     monkeypatch.setattr("replicator.aws.artifact_listing.PAGE", 7)
     for number in range(COUNT):
         aws.put(f"many/{number:03}", b"%02d" % number)

@@ -32,7 +32,7 @@ HURRIED = replace(SMALL, margin=50.0, streams=4)
 def aws(aws: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
     """Hold 24 small objects and two large ones, which S3 lists at once or seven at a time."""
     if request.param == "many pages":
-        monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
+        aws.rules.longest_page = 7
         monkeypatch.setattr("replicator.aws.artifact_listing.PAGE", 7)
     for number in range(COUNT):
         aws.put(f"many/{number:03}", b"%02d" % number)

@@ -104,6 +104,7 @@ def test_without_time_it_answers_progress_and_then_says_there_was_none(aws: Worl
             "cursor": None,
             "streams": 4,
             "stopped": None,
+            "unconfirmed": [],
         },
     }
     with pytest.raises(PermanentError) as caught:

@@ -24,12 +24,18 @@ from tests.integration.artifact_world import (
     SPOKE,
     SPOKE_BUCKET,
     World,
+    make_key,
 )
 
 PARTS = 6
 BODY = hashlib.shake_256(b"a model").digest(PARTS * 64 * KIB - 7)
 CUSTOMER_KEY = "arn:aws:kms:eu-west-1:222222222222:key/99999999-2222-3333-4444-555555555555"
 READS = ("CopyObject", "UploadPartCopy", "GetObject")
+
+
+@pytest.fixture(autouse=True)
+def _customer_key() -> None:
+    assert make_key(SPOKE, CUSTOMER_KEY.rpartition("/")[2]) == CUSTOMER_KEY
 
 
 def refused(aws: World, uri: str, code: ErrorCode, kind: str = "object") -> str:

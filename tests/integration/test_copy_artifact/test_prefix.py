@@ -86,8 +86,8 @@ def test_two_requests_an_object_beside_the_listings(aws: World) -> None:
     assert len(requests) - 3 == 2 * 30
 
 
-def test_more_objects_than_a_page_lists(aws: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
+def test_more_objects_than_a_page_lists(aws: World) -> None:
+    aws.rules.longest_page = 7
     for number in range(20):
         aws.put(f"many/{number:03}", b"%d" % number)
     aws.faults.clear()
@@ -154,13 +154,18 @@ def test_a_prefix_that_only_the_spoke_may_list_is_streamed(aws: World) -> None:
     assert aws.copies(result.destination) == MODEL
 
 
-def test_an_object_in_the_hub_with_other_bytes_is_copied_again(aws: World) -> None:
+@pytest.mark.parametrize(("name", "body"), [("config.json", b"[]"), ("empty.txt", b"not empty")])
+def test_other_bytes_among_the_copies_are_refused_and_never_overwritten(
+    aws: World, name: str, body: bytes
+) -> None:
     uri = put_model(aws)
-    root = aws.copied(uri, kind="prefix").destination.removeprefix(f"s3://{HUB_BUCKET}/")
-    aws.hub.put_object(Bucket=HUB_BUCKET, Key=f"{root}config.json", Body=b"[]")
-    aws.hub.put_object(Bucket=HUB_BUCKET, Key=f"{root}empty.txt", Body=b"not empty")
-    result = aws.copied(uri, kind="prefix")
-    assert aws.copies(result.destination) == MODEL
+    destination = aws.copied(uri, kind="prefix").destination
+    root = destination.removeprefix(f"s3://{HUB_BUCKET}/")
+    aws.hub.put_object(Bucket=HUB_BUCKET, Key=f"{root}{name}", Body=body)
+    with pytest.raises(PermanentError, match=f"{destination}{name} is there already") as caught:
+        aws.copy(uri, kind="prefix")
+    assert caught.value.code is ErrorCode.HUB_REFUSED
+    assert aws.bytes_at(f"{destination}{name}") == body
 
 
 def test_what_was_finished_before_a_crash_is_not_copied_again(aws: World) -> None:

@@ -118,30 +118,17 @@ def test_server_side_without_any_checksum_both_are_read(aws: World) -> None:
         assert (again.method, again.verified) == ("already there", "SHA-256 by reading both")
 
 
-def test_other_bytes_of_the_same_size_are_found_by_reading(aws: World) -> None:
+def test_other_bytes_of_the_same_size_are_found_by_reading_and_stay(aws: World) -> None:
     aws.rules.denied.clear()
     uri = aws.put("model.tar.gz", BODY[:1000])
     forget_checksum(aws, "model.tar.gz")
-    key = aws.copied(uri).destination.removeprefix(f"s3://{HUB_BUCKET}/")
+    destination = aws.copied(uri).destination
+    key = destination.removeprefix(f"s3://{HUB_BUCKET}/")
     aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=BODY[1:1001])
-    result = aws.copied(uri)
-    assert (result.method, result.verified) == ("server-side", "SHA-256 by reading both")
-    assert aws.bytes_at(result.destination) == BODY[:1000]
-
-
-def test_what_is_other_bytes_when_read_is_copied_once_more_and_no_more(
-    aws: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    aws.rules.denied.clear()
-    uri = aws.put("model.tar.gz", BODY[:1000])
-    forget_checksum(aws, "model.tar.gz")
-    aws.copied(uri)
-    aws.faults.clear()
-    monkeypatch.setattr("replicator.aws.artifact_verify.Verifier._same_bytes", lambda *_: False)
     with pytest.raises(PermanentError) as caught:
         aws.copy(uri)
-    assert caught.value.code == ErrorCode.CHECKSUM_MISMATCH
-    assert aws.faults.count("CopyObject") == 1
+    assert caught.value.code is ErrorCode.CHECKSUM_MISMATCH
+    assert aws.bytes_at(destination) == BODY[1:1001]
 
 
 UNREAD = replace(SMALL, read_limit=10)
@@ -158,28 +145,39 @@ def test_too_large_to_read_counts_size_and_pins(aws: World) -> None:
 
 @pytest.mark.parametrize("size", [1000, len(BODY)], ids=["small", "large"])
 @pytest.mark.parametrize("pin", [{}, {PIN_KEY: "another"}], ids=["no pin", "another pin"])
-def test_too_large_to_read_and_not_pinned_is_copied_again(aws: World, pin: dict[str, str], size: int) -> None:
+def test_too_large_to_read_and_not_pinned_is_no_copy_and_stays(
+    aws: World, pin: dict[str, str], size: int
+) -> None:
     aws.rules.denied.clear()
     uri = aws.put("model.tar.gz", BODY[:size])
     forget_checksum(aws, "model.tar.gz")
-    key = aws.copied(uri).destination.removeprefix(f"s3://{HUB_BUCKET}/")
-    aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=BODY[:size][::-1], Metadata=pin)
-    result = aws.copied(uri, tuning=UNREAD)
-    assert (result.method, result.verified) == ("server-side", "size and pinned parts")
-    assert aws.bytes_at(result.destination) == BODY[:size]
+    destination = aws.copied(uri).destination
+    other = BODY[:size][::-1]
+    key = destination.removeprefix(f"s3://{HUB_BUCKET}/")
+    aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=other, Metadata=pin)
+    with pytest.raises(PermanentError) as caught:
+        aws.copy(uri, tuning=UNREAD)
+    assert caught.value.code is ErrorCode.HUB_REFUSED
+    assert aws.bytes_at(destination) == other
 
 
-def test_another_version_of_the_same_size_is_not_taken_for_the_one_that_is_back(aws: World) -> None:
-    """A run was given the new version, which was then deleted; keys below a prefix have no fingerprint."""
+def test_the_same_bytes_written_again_are_the_copy_and_others_of_that_checksum_are_not(aws: World) -> None:
+    """Keys below a prefix have no version in them, so the pin of each copy is compared, and else its bytes."""
     aws.rules.denied.clear()
     versioning = {"Status": "Enabled"}
     aws.spoke.put_bucket_versioning(Bucket=SPOKE_BUCKET, VersioningConfiguration=versioning)  # type: ignore[arg-type]
+    uri = aws.put("w/shard", b"a" * 1000).removesuffix("shard")
+    destination = aws.copied(uri, kind="prefix").destination
     aws.put("w/shard", b"a" * 1000)
-    forget_checksum(aws, "w/shard")
-    destination = aws.copied(f"s3://{SPOKE_BUCKET}/w/", kind="prefix", tuning=UNREAD).destination
-    key = destination.removeprefix(f"s3://{HUB_BUCKET}/") + "shard"
-    aws.hub.put_object(Bucket=HUB_BUCKET, Key=key, Body=b"b" * 1000, Metadata={PIN_KEY: "version 2"})
-    aws.copied(f"s3://{SPOKE_BUCKET}/w/", kind="prefix", tuning=UNREAD)
+    again = aws.copied(uri, kind="prefix")
+    assert (again.destination, again.method) == (destination, "already there")
+    assert again.verified == "SHA-256 by reading both"
+    # What a spoke could find: other bytes of the same size, MD5 and CRC64NVME.
+    found = s3_backends[SPOKE]["aws"].get_object(SPOKE_BUCKET, "w/shard")
+    found.value = b"b" * 1000
+    with pytest.raises(PermanentError) as caught:
+        aws.copy(uri, kind="prefix")
+    assert caught.value.code is ErrorCode.CHECKSUM_MISMATCH
     assert aws.bytes_at(f"{destination}shard") == b"a" * 1000
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-import shutil
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,6 @@ from local.images import MANIFEST, build_image, build_index, push
 from tests.integration.test_copy_image.conftest import OTHER, REGION, SPOKE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.integration.test_copy_image.conftest import World
 
 IMAGE = build_image({f"opt/{number}": bytes([number]) * 50_000 for number in range(4)}, layers=2)
@@ -96,30 +93,130 @@ def test_layers_come_from_elsewhere_without_credentials(world: World) -> None:
     assert urllib3.request("GET", place.replace("Signature=", "Signature=0")).status == 403
 
 
-def test_parts_are_answered_with_201_and_a_range_that_stands_still(world: World) -> None:
+def begin(world: World) -> str:
+    """Open an upload and give its URL."""
+    return call(world, "POST", f"{NAME}/blobs/uploads/").headers["Location"]
+
+
+def test_parts_are_answered_with_201_and_the_range_of_the_first(world: World) -> None:
     # https://github.com/aws/containers-roadmap/issues/2831
     world.push(IMAGE, NAME)
-    layer = IMAGE.blobs[1]
-    place = call(world, "POST", f"{NAME}/blobs/uploads/").headers["Location"]
-    half = len(layer.data) // 2
-    first = call(world, "PATCH", place, layer.data[:half])
-    assert (first.status, first.headers["Range"]) == (201, "0-0")
-    assert call(world, "PATCH", place, layer.data[half:], Content_Range="0-9").status == 416
-    assert call(world, "PATCH", place, layer.data[half:]).status == 201
-    assert call(world, "PUT", f"{place}?digest={layer.digest}").status == 201
+    world.registry.repositories.least_part_bytes = 10
+    place = begin(world)
+    parts = [b"first part", b"and a second one", b"third"]
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()
+    sent = 0
+    for part in parts:
+        ends = sent + len(part) - 1
+        answer = call(world, "PATCH", place, part, Content_Range=f"{sent}-{ends}")
+        assert (answer.status, answer.headers["Range"]) == (201, f"0-{len(parts[0]) - 1}")
+        sent += len(part)
+    # https://github.com/apple/container/issues/1895
+    for method in ("PATCH", "PUT"):
+        answer = call(world, method, f"{place}?digest=sha256:{digest}", b"again", Content_Range="0-4")
+        assert (answer.status, errors(answer)) == (416, ["BLOB_UPLOAD_INVALID"])
+        assert "First byte of the layer part is 0 instead of 31" in answer.data.decode()
+    assert call(world, "PUT", f"{place}?digest=sha256:{digest}").status == 201
+    # An upload is over when it is completed.
+    answer = call(world, "PATCH", place, b"more")
+    assert (answer.status, errors(answer)) == (404, ["BLOB_UPLOAD_UNKNOWN"])
+
+
+def refusal(world: World, digest: str, *parts: bytes) -> tuple[int, list[str], str]:
+    """Upload parts, complete with a digest, and give the answer."""
+    place = begin(world)
+    for part in parts[:-1]:
+        call(world, "PATCH", place, part)
+    answer = call(world, "PUT", f"{place}?digest={digest}", parts[-1])
+    assert call(world, "HEAD", f"{NAME}/blobs/{digest}").status == 404
+    return answer.status, errors(answer), answer.json()["errors"][0]["message"]
 
 
 def test_a_layer_must_have_its_digest_and_size(world: World) -> None:
-    # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
+    # https://github.com/dotnet/sdk-container-builds/issues/424
     world.push(IMAGE, NAME)
-    place = call(world, "POST", f"{NAME}/blobs/uploads/").headers["Location"]
-    answer = call(world, "PUT", f"{place}?digest=sha256:{'0' * 64}", b"bytes")
-    assert (answer.status, errors(answer)) == (400, ["DIGEST_INVALID"])
+    status, codes, message = refusal(world, f"sha256:{'0' * 64}", b"bytes")
+    assert (status, codes) == (400, ["BLOB_UPLOAD_INVALID"])
+    assert message == "None of the provided layer digests match the calculated layer digest"
+    digest = f"sha256:{hashlib.sha256(b'bytes').hexdigest()}"
+    # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
+    status, codes, message = refusal(world, digest, b"by", b"tes")
+    assert (status, codes) == (400, ["BLOB_UPLOAD_INVALID"])
+    assert "at least 5MB" in message
     world.registry.repositories.most_layer_bytes = 4
-    place = call(world, "POST", f"{NAME}/blobs/uploads/").headers["Location"]
-    digest = "277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9"
-    answer = call(world, "PUT", f"{place}?digest=sha256:{digest}", b"bytes")
-    assert (answer.status, errors(answer)) == (400, ["SIZE_INVALID"])
+    assert refusal(world, digest, b"bytes")[:2] == (400, ["SIZE_INVALID"])
+
+
+def test_a_layer_of_no_bytes_is_refused(world: World) -> None:
+    # https://github.com/radius-project/radius/issues/7855, https://github.com/devcontainers/cli/issues/814
+    world.push(IMAGE, NAME)
+    status, codes, message = refusal(world, f"sha256:{hashlib.sha256(b'').hexdigest()}", b"")
+    assert (status, codes) == (400, ["BLOB_UPLOAD_INVALID"])
+    assert "does not have any parts" in message
+
+
+def complete_by_the_api(world: World, digest: str, data: bytes) -> str:
+    ecr = world.ecr(SPOKE)
+    session = ecr.initiate_layer_upload(repositoryName=NAME)["uploadId"]
+    if data:
+        ecr.upload_layer_part(
+            repositoryName=NAME, uploadId=session, partFirstByte=0, partLastByte=len(data) - 1,
+            layerPartBlob=data,
+        )  # fmt: skip
+    with pytest.raises(ClientError) as caught:
+        ecr.complete_layer_upload(repositoryName=NAME, uploadId=session, layerDigests=[digest])
+    return code_of(caught)
+
+
+def test_the_api_refuses_layers_by_exceptions_of_its_own(world: World) -> None:
+    # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
+    world.ecr(SPOKE).create_repository(repositoryName=NAME)
+    empty = f"sha256:{hashlib.sha256(b'').hexdigest()}"
+    assert complete_by_the_api(world, f"sha256:{'0' * 64}", b"bytes") == "InvalidLayerException"
+    assert complete_by_the_api(world, empty, b"") == "EmptyUploadException"
+
+
+def test_a_manifest_is_put_under_its_own_digest(world: World) -> None:
+    # https://github.com/google/go-containerregistry/issues/1568
+    world.push(IMAGE, NAME)
+    path = f"{NAME}/manifests/sha256:{'0' * 64}"
+    answer = call(world, "PUT", path, IMAGE.manifest.data, Content_Type=MANIFEST)
+    assert (answer.status, errors(answer)) == (400, ["MANIFEST_INVALID"])
+    assert "does not match the image digest that Amazon ECR has calculated" in answer.data.decode()
+
+
+def put(world: World, document: dict[str, Any], kind: str = MANIFEST) -> tuple[int, list[str]]:
+    body = json.dumps({"schemaVersion": 2, "mediaType": kind, **document}).encode()
+    answer = call(world, "PUT", f"{NAME}/manifests/2.0", body, Content_Type=kind)
+    return answer.status, [] if answer.status == 201 else errors(answer)
+
+
+def test_what_amazon_ecr_does_not_hold_is_unsupported(world: World) -> None:
+    world.push(IMAGE, NAME)
+    # https://github.com/oras-project/oras/issues/690
+    kind = "application/vnd.oci.artifact.manifest.v1+json"
+    assert put(world, {"blobs": []}, kind) == (405, ["UNSUPPORTED"])
+    # https://github.com/openai/tart/issues/890
+    config, layer = (blob.descriptor for blob in IMAGE.blobs[:2])
+    assert put(world, {"config": config, "layers": [layer] * 4201}) == (405, ["UNSUPPORTED"])
+    assert put(world, {"config": config, "layers": [layer] * 4200}) == (201, [])
+
+
+@pytest.mark.parametrize("takes", [True, False])
+@pytest.mark.parametrize("member", ["subject", "artifactType"])
+def test_referrers_are_taken_or_refused(world: World, takes: bool, member: str) -> None:
+    # https://aws.amazon.com/about-aws/whats-new/2024/06/amazon-ecr-oci-image-distribution-version-1-1
+    # https://github.com/aws/containers-roadmap/issues/2783
+    world.push(IMAGE, NAME)
+    world.registry.repositories.takes_referrers = takes
+    config, layer = (blob.descriptor for blob in IMAGE.blobs[:2])
+    value = IMAGE.manifest.descriptor if member == "subject" else "application/spdx+json"
+    seen = put(world, {"config": config, "layers": [layer], member: value})
+    assert seen == ((201, []) if takes else (405, ["UNSUPPORTED"]))
+    # A registry that refuses referrers answers for the list of them all the same: sigstore/sigstore-js#1187.
+    listed = call(world, "GET", f"{NAME}/referrers/{IMAGE.digest}")
+    assert listed.status == 200
+    assert len(listed.json()["manifests"]) == (takes and member == "subject")
 
 
 def test_the_digest_of_a_manifest_comes_with_head_and_not_with_get(world: World) -> None:
@@ -239,39 +336,14 @@ def test_layers_are_shared_where_the_account_turned_that_on(world: World) -> Non
     assert call(world, "HEAD", f"team/other/blobs/{digest}").status == 200
 
 
-def test_skopeo_is_content_with_it(world: World, tmp_path: Path) -> None:
-    if not shutil.which("skopeo"):
-        pytest.skip("skopeo missing: apt-get install skopeo")
+def test_only_what_a_manifest_names_is_shared(world: World) -> None:
+    # https://github.com/aws/containers-roadmap/issues/2860
+    world.registry.repositories.blob_mounting = True
     world.push(IMAGE, NAME)
-    world.ecr(SPOKE).create_repository(repositoryName="team/copy")
-    url, authorization = world.login(SPOKE)
-    credentials = base64.b64decode(authorization.removeprefix("Basic ")).decode()
-    host = url.removeprefix("http://")
-
-    def skopeo(*arguments: str) -> str:
-        done = subprocess.run(["skopeo", *arguments], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    skopeo(
-        "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--preserve-digests",
-        f"--src-creds={credentials}", f"--dest-creds={credentials}",
-        f"docker://{host}/{NAME}:1.0", f"docker://{host}/team/copy:2.0",
-    )  # fmt: skip
-    seen = skopeo("inspect", "--tls-verify=false", f"--creds={credentials}", f"docker://{host}/team/copy:2.0")
-    assert json.loads(seen)["Digest"] == IMAGE.digest
-    target = tmp_path / "layout"
-    skopeo(
-        "copy",
-        "--src-tls-verify=false",
-        f"--src-creds={credentials}",
-        f"docker://{host}/{NAME}:1.0",
-        f"dir:{target}",
-    )
-    skopeo(
-        "copy",
-        "--dest-tls-verify=false",
-        f"--dest-creds={credentials}",
-        f"dir:{target}",
-        f"docker://{host}/team/copy:3.0",
-    )
+    world.ecr(SPOKE).create_repository(repositoryName="team/other")
+    digest = f"sha256:{hashlib.sha256(b'alone').hexdigest()}"
+    assert call(world, "PUT", f"{begin(world)}?digest={digest}", b"alone").status == 201
+    answer = call(world, "POST", f"team/other/blobs/uploads/?mount={digest}&from={NAME}")
+    # It is an ordinary upload instead, which takes the bytes.
+    assert answer.status == 202
+    assert call(world, "PUT", f"{answer.headers['Location']}?digest={digest}", b"alone").status == 201

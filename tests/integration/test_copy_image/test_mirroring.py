@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 import urllib3
 
 from local.images import LAYER, Blob, build_image, build_index, build_referrer, image_of
 from replicator.aws.oci_copy import mirror_tag
+from replicator.aws.oci_http import Budget, Connections
 from replicator.aws.oci_image import copy_image
-from replicator.aws.oci_registry import Place, Registry
+from replicator.aws.oci_manifest import Descriptor
+from replicator.aws.oci_registry import Place, Registry, Repository, Side
 from replicator.errors import ErrorCode, PermanentError
 from tests.integration.test_copy_image.conftest import HUB, KEY, NAMESPACE, OTHER, REGION, SPOKE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from local.ecr.faults import Fault
     from local.images import OciImage
     from tests.integration.test_copy_image.conftest import World
 
@@ -131,6 +136,33 @@ def test_what_refers_to_the_image_is_there_before_its_tag(world: World) -> None:
         if "/manifests/" in entry.path and entry.method == "PUT"
     ]
     assert puts[-1].endswith(mirror_tag(IMAGE.digest))
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_referrers_come_where_the_hubs_registry_takes_them_and_are_noted_elsewhere(
+    world: World, caplog: pytest.LogCaptureFixture, takes: bool
+) -> None:
+    # https://github.com/aws/containers-roadmap/issues/2783
+    attestation = build_referrer(IMAGE, "application/spdx+json", b"{}")
+    cosign = image_of(Blob("application/vnd.oci.image.config.v1+json", b"{}"), [Blob("text/plain", b"s")])
+    tag = f"{IMAGE.digest.replace(':', '-')}.sig"
+    world.push(IMAGE, "team/scorer")
+    world.push(attestation, "team/scorer", None)
+    world.push(cosign, "team/scorer", tag)
+    world.registry.repositories.takes_referrers = takes
+
+    answer = world.copy()
+
+    assert answer["result"]["pin"] == IMAGE.digest
+    held = world.hub_images()
+    assert held[IMAGE.digest] == [mirror_tag(IMAGE.digest)]
+    # cosign's tag needs no subject, so that a signature comes either way.
+    assert held[cosign.digest] == [tag]
+    assert (attestation.digest in held) is takes
+    reasons = [str(vars(record)["reason"]) for record in caplog.records if "reason" in vars(record)]
+    assert len(reasons) == (not takes)
+    assert all(attestation.digest in reason and "405 UNSUPPORTED" in reason for reason in reasons)
+    assert world.copy()["result"]["method"] == "already there"
 
 
 def test_what_the_hubs_registry_refuses_of_a_signature_is_left_behind(
@@ -246,7 +278,7 @@ def uploads(world: World, repository: str) -> tuple[int, int]:
     return world.registry.log.count("POST", path, HUB), world.registry.log.count("PUT", path, HUB)
 
 
-def beside(world: World, *neighbours: str) -> OciImage:
+def beside(world: World, *neighbours: str, progress: dict[str, int] | None = None) -> OciImage:
     """Mirror an image that shares all layers but one with what is in another repository already."""
     world.push(IMAGE, "team/scorer")
     world.copy("team/scorer")
@@ -254,7 +286,11 @@ def beside(world: World, *neighbours: str) -> OciImage:
     image = image_of(IMAGE.blobs[0], [*IMAGE.blobs[1:], more])
     world.push(image, "team/other")
     world.registry.log.clear()
-    answer = world.copy("team/other", neighbours=tuple(f"{NAMESPACE}/{SPOKE}/{each}" for each in neighbours))
+    answer = world.copy(
+        "team/other",
+        neighbours=tuple(f"{NAMESPACE}/{SPOKE}/{each}" for each in neighbours),
+        progress=progress,
+    )
     assert answer["done"]
     assert list(world.hub_images("team/other")) == [image.digest]
     return image
@@ -275,10 +311,34 @@ def test_a_neighbour_that_has_none_of_the_layers_gives_way_to_the_next(world: Wo
     world.registry.repositories.blob_mounting = True
     world.push(build_image({"b": b"other bytes"}), "team/apart")
     world.copy("team/apart")
-    image = beside(world, "team/apart", "team/scorer")
-    asked, sent = uploads(world, "team/other")
-    assert asked == len(image.blobs)
-    assert sent < len(image.blobs)
+    image = beside(world, "team/apart", "team/scorer", progress={"moved": 0, "total": 1, "objects": 0})
+    # One after the other: the first, biggest and in neither, is sent, and so is no other.
+    assert uploads(world, "team/other") == (len(image.blobs), 1)
+
+
+def test_a_neighbour_gives_way_once_though_several_threads_asked_it(world: World) -> None:
+    world.registry.repositories.blob_mounting = True
+    world.ecr(HUB).create_repository(repositoryName="mirror")
+    for repository in ("apart", "beside"):
+        world.push(build_image({repository: b"bytes"}), repository, account=HUB)
+    hub = Place(Registry(*world.login(HUB)), "mirror", mount_from=("apart", "beside"))
+    mirror = Repository(hub, Side.HUB, Connections(Budget()))
+    blobs = [Descriptor(f"sha256:{number:064x}", 1) for number in range(3)]
+    together = threading.Barrier(2)
+    take = world.registry.faults.take
+
+    def both_first(method: str, path: str) -> Fault | None:
+        """Answer neither of the two that ask the first neighbour before both have asked it."""
+        if "from=apart" in path:
+            together.wait(30)
+        return take(method, path)
+
+    with patch.object(world.registry.faults, "take", both_first), ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(mirror.begin_upload, blobs[:2]))
+    mirror.begin_upload(blobs[2])
+
+    asked = [entry.path.partition("from=")[2] for entry in world.registry.log.entries(HUB)]
+    assert [neighbour for neighbour in asked if neighbour] == ["apart", "apart", "beside"]
 
 
 def test_a_neighbour_that_is_not_there_yet_is_done_without(world: World) -> None:

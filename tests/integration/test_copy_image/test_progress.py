@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local.images import LAYER, Blob, build_index, image_of
+from replicator.aws.oci_http import Connections
 from replicator.aws.oci_image import copy_image
 from replicator.aws.oci_registry import Place, Registry
 from replicator.errors import ErrorCode, PermanentError, RetryableError
 from tests.integration.test_copy_image.conftest import HUB, NAMESPACE, SPOKE
 
 if TYPE_CHECKING:
-    from local.ecr.faults import Fault
+    from collections.abc import Iterable, Iterator
+
+    from local.ecr.faults import Fault, Logged
     from local.images import OciImage
+    from replicator.aws.oci_http import Answer
     from replicator.aws.oci_image import Outcome
     from tests.integration.test_copy_image.conftest import World
 
@@ -71,11 +76,93 @@ def test_a_layer_that_arrives_is_progress_though_less_is_looked_at_than_before(
 
     monkeypatch.setattr(world.registry.faults, "take", take)
     # The second time the biggest goes first, alone, and there is time for that one.
-    second = world.copy(progress=first["progress"], milliseconds=lambda: 0 if sent(world) else 900_000)
+    before = looked_at(world)
+    second = world.copy(
+        progress=first["progress"], milliseconds=lambda: 900_000 if looked_at(world) < before + 2 else 0
+    )
 
     assert sent(world) == [big[0].digest]
     assert second["progress"]["moved"] < first["progress"]["moved"]
     assert world.copy(progress=second["progress"])["result"]["pin"] == image.digest
+
+
+class Clock:
+    """Time until a test says that it is over."""
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def __call__(self) -> float:
+        return 0 if self.over else 900_000
+
+
+def sent_and_then_no_time(world: World, monkeypatch: pytest.MonkeyPatch, *, taken: bool) -> Clock:
+    """Let the time be over when the first layer is sent whole; whether the registry takes it or not."""
+    clock, upload = Clock(), Connections.upload
+
+    def watched(
+        connections: Connections, method: str, url: str, headers: Any, chunks: Iterable[memoryview]
+    ) -> Answer:
+        def until_sent() -> Iterator[memoryview]:
+            yield from chunks
+            if taken:
+                answered.wait()
+            clock.over = True
+
+        return upload(connections, method, url, headers, until_sent())
+
+    answered = threading.Event()
+    add = world.registry.log.add
+
+    def log(entry: Logged) -> None:
+        add(entry)
+        if entry.method == "PUT" and "/blobs/uploads/" in entry.path:
+            answered.set()
+
+    monkeypatch.setattr(world.registry.log, "add", log)
+    monkeypatch.setattr(Connections, "upload", watched)
+    return clock
+
+
+ONE_STREAM: dict[str, Any] = {"moved": 0, "total": 1, "objects": 0}
+
+
+def test_a_layer_that_arrives_after_the_deadline_is_progress(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, big = of_an_older_version(world)
+    with monkeypatch.context() as patches:
+        clock = sent_and_then_no_time(world, patches, taken=True)
+        first = world.copy(progress=ONE_STREAM, milliseconds=clock)
+    assert not first["done"]
+    assert first["progress"]["unconfirmed"] == [big[0].digest]
+    assert sent(world) == [big[0].digest]
+
+    # It is found, which is all that this invocation has time for.
+    looked = looked_at(world)
+    second = world.copy(
+        progress=first["progress"], milliseconds=lambda: 900_000 if looked_at(world) <= looked else 0
+    )
+
+    assert not second["done"]
+    assert second["progress"]["unconfirmed"] == []
+    assert world.copy(progress=second["progress"])["result"]["pin"] == image.digest
+
+
+def test_a_layer_that_never_arrives_counts_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, big = of_an_older_version(world)
+    world.registry.faults.plan("PUT", r"/blobs/uploads/", status=503, times=100)
+
+    def copy(progress: dict[str, Any]) -> dict[str, Any]:
+        with monkeypatch.context() as patches:
+            clock = sent_and_then_no_time(world, patches, taken=False)
+            return world.copy(progress=progress, milliseconds=clock)
+
+    first = copy(ONE_STREAM)
+    assert first["progress"]["unconfirmed"] == [big[0].digest]
+    with pytest.raises(PermanentError) as caught:
+        copy(first["progress"])
+    assert caught.value.code is ErrorCode.NO_PROGRESS
 
 
 def test_more_that_is_looked_at_is_no_progress(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from local.images import build_image, build_index, build_referrer
 from replicator.aws.oci_copy import mirror_tag
-from replicator.aws.oci_referrers import MOST_REFERRERS
+from replicator.aws.oci_referrers import _NEXT, MOST_PAGES, MOST_REFERRERS
 from replicator.errors import ErrorCode, RetryableError
 from tests.integration.test_copy_image.conftest import SPOKE
 
@@ -62,6 +62,17 @@ def test_a_list_that_fails_once_is_asked_for_again(
     assert used.times == 0
     assert arrived(signed) == {FIRST.digest, SECOND.digest}
     assert reasons(caplog) == []
+
+
+@pytest.mark.parametrize("code", ["TOOMANYREQUESTS", "DENIED"])
+def test_a_list_that_is_refused_with_a_code_is_not_a_registry_without_the_api(
+    signed: World, code: str
+) -> None:
+    body = json.dumps({"errors": [{"code": code, "message": "said"}]}).encode()
+    used = signed.registry.faults.plan("GET", f"/referrers/{IMAGE.digest}", status=400, body=body)
+    assert signed.copy()["done"]
+    assert used.times == 0
+    assert arrived(signed) == {FIRST.digest, SECOND.digest}
 
 
 @pytest.mark.parametrize("status", [401, 403, 418])
@@ -136,6 +147,27 @@ def test_a_page_that_does_not_come_is_said(
     assert arrived(signed) == {FIRST.digest}
     [reason] = reasons(caplog)
     assert f"what refers to {IMAGE.digest}" in reason or f"{IMAGE.digest}?last=1: 403" in reason
+
+
+def test_a_list_without_an_end_is_left_after_so_many_pages(
+    signed: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = f'</v2/team/scorer/referrers/{IMAGE.digest}?last=1>; rel="next"'
+    used = signed.registry.faults.plan(
+        "GET", r"/referrers/", status=200, body=page(), headers={"Content-Type": INDEX, "Link": link}, times=1000
+    )  # fmt: skip
+    assert signed.copy()["done"]
+    assert 1000 - used.times == MOST_PAGES
+    [reason] = reasons(caplog)
+    assert f"more than {MOST_PAGES} pages" in reason
+
+
+def test_the_next_page_is_found_in_a_header_of_any_length() -> None:
+    # A pattern that looks at the rest anew from every bracket would need hours, and meet the time-out.
+    assert _NEXT.search("<" * 1_000_000) is None
+    found = _NEXT.search("<" * 1_000_000 + '/next>; rel="next"')
+    assert found is not None
+    assert found[1] == "/next"
 
 
 @pytest.mark.parametrize("more", [0, 50])

@@ -10,10 +10,11 @@ import pytest
 
 from local.images import LAYER, Blob, build_image, build_index, image_of
 from replicator.errors import ErrorCode, PermanentError, RetryableError
-from tests.integration.test_copy_image.conftest import HUB, NAMESPACE, OTHER, SPOKE
+from tests.integration.test_copy_image.conftest import HUB, NAMESPACE, OTHER, REGION, SPOKE
 
 if TYPE_CHECKING:
     from local.ecr.faults import Fault
+    from local.images import OciImage
     from tests.integration.test_copy_image.conftest import World
 
 IMAGE = build_image({f"opt/{number}": bytes([number]) * 50_000 for number in range(4)}, layers=2)
@@ -210,6 +211,122 @@ def test_what_the_hubs_registry_says_against_an_image_is_passed_on(world: World)
     assert "Invalid parameter at 'ImageManifest'" in error.message
 
 
+def errors(code: str, message: str) -> bytes:
+    return json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+
+
+OTHER_DIGEST = "None of the provided layer digests match the calculated layer digest"
+LAYER_PUT = rf"/blobs/uploads/.*{IMAGE.blobs[1].digest.partition(':')[2]}"
+
+
+@pytest.mark.parametrize("message", [OTHER_DIGEST, "said in other words by a later release"])
+def test_a_digest_that_the_hubs_registry_keeps_refusing_is_a_mismatch(world: World, message: str) -> None:
+    # https://github.com/dotnet/sdk-container-builds/issues/424
+    world.push(IMAGE, "team/scorer")
+    body = errors("BLOB_UPLOAD_INVALID", message)
+    fault = world.registry.faults.plan("PUT", LAYER_PUT, status=400, body=body, times=100)
+
+    error = refused(world)
+
+    assert error.code is ErrorCode.DIGEST_MISMATCH
+    assert IMAGE.blobs[1].digest in error.message
+    assert message in error.message
+    assert fault.times == 98  # once more, from the first byte, and then it is certain
+
+
+def test_a_digest_that_a_registry_of_the_specification_refuses_is_a_mismatch(world: World) -> None:
+    # https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes
+    world.push(IMAGE, "team/scorer")
+    fault = world.registry.faults.plan(
+        "PUT", LAYER_PUT, status=400, body=errors("DIGEST_INVALID", "no"), times=9
+    )
+    assert refused(world).code is ErrorCode.DIGEST_MISMATCH
+    assert fault.times == 8
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "BLOB_UPLOAD_INVALID"),  # https://github.com/GoogleContainerTools/kaniko/issues/607
+        (416, "BLOB_UPLOAD_INVALID"),  # https://github.com/apple/container/issues/1895
+        (404, "BLOB_UPLOAD_UNKNOWN"),
+        (404, "NAME_UNKNOWN"),
+        (400, "TOOMANYREQUESTS"),
+    ],
+)
+def test_an_upload_that_went_wrong_is_begun_anew(world: World, status: int, code: str) -> None:
+    world.push(IMAGE, "team/scorer")
+    fault = world.registry.faults.plan("PUT", LAYER_PUT, status=status, body=errors(code, "said"))
+    assert world.copy()["done"]
+    assert fault.times == 0
+    assert list(world.hub_images()) == [IMAGE.digest]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (416, "BLOB_UPLOAD_INVALID", ErrorCode.SERVICE_UNAVAILABLE),
+        (404, "BLOB_UPLOAD_UNKNOWN", ErrorCode.SERVICE_UNAVAILABLE),
+        (400, "TOOMANYREQUESTS", ErrorCode.THROTTLED),
+    ],
+)
+def test_an_upload_that_keeps_going_wrong_is_left_to_the_state_machine(
+    world: World, monkeypatch: pytest.MonkeyPatch, status: int, code: str, expected: ErrorCode
+) -> None:
+    monkeypatch.setattr("replicator.aws.oci_http.ATTEMPTS", 3)
+    world.push(IMAGE, "team/scorer")
+    world.registry.faults.plan("PUT", r"/blobs/uploads/", status=status, body=errors(code, "said"), times=100)
+    with pytest.raises(RetryableError) as caught:
+        world.copy()
+    assert caught.value.code is expected
+
+
+@pytest.mark.parametrize("path", [LAYER_PUT, r"/manifests/"])
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "DENIED", ErrorCode.HUB_ACCESS_DENIED),
+        (400, "UNAUTHORIZED", ErrorCode.HUB_ACCESS_DENIED),
+        (400, "DIGEST_INVALID", ErrorCode.DIGEST_MISMATCH),
+        (400, "SIZE_INVALID", ErrorCode.IMAGE_REJECTED),
+        (400, "TAG_INVALID", ErrorCode.IMAGE_REJECTED),
+        (405, "UNSUPPORTED", ErrorCode.IMAGE_REJECTED),
+        # Only text that is like a code: nothing is decided by it.
+        (400, "UNKNOWN", ErrorCode.IMAGE_REJECTED),
+    ],
+)
+def test_the_code_decides_and_the_text_never(
+    world: World, path: str, status: int, code: str, expected: ErrorCode
+) -> None:
+    world.push(IMAGE, "team/scorer")
+    text = "DIGEST_INVALID BLOB_UPLOAD_INVALID MANIFEST_BLOB_UNKNOWN DENIED TOOMANYREQUESTS"
+    world.registry.faults.plan("PUT", path, status=status, body=errors(code, text), times=100)
+    error = refused(world)
+    assert error.code is expected
+    assert text in error.message
+
+
+def test_a_manifest_whose_blobs_are_not_seen_yet_is_put_again(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    body = errors("MANIFEST_BLOB_UNKNOWN", "Images with digests [] required for pushing image do not exist")
+    fault = world.registry.faults.plan("PUT", r"/manifests/", status=404, body=body, times=2)
+    assert world.copy()["done"]
+    assert fault.times == 0
+
+
+def test_the_source_is_judged_by_its_codes_too(world: World) -> None:
+    world.push(IMAGE, "team/scorer")
+    world.registry.faults.plan(
+        "GET", r"/team/scorer/blobs/", status=400, body=errors("BLOB_UNKNOWN", "said"), times=100
+    )
+    assert refused(world).code is ErrorCode.SOURCE_IMAGE_MISSING
+    world.registry.faults.clear()
+    world.registry.faults.plan(
+        "GET", r"/team/scorer/blobs/", status=400, body=errors("UNKNOWN", "BLOB_UNKNOWN DENIED"), times=100
+    )
+    assert refused(world).code is ErrorCode.REGISTRY_PROTOCOL
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -270,7 +387,35 @@ def test_credentials_never_go_to_object_storage(world: World) -> None:
     assert {entry.status for entry in reads} == {200}
 
 
-def test_a_layer_of_no_bytes_is_a_layer_too(world: World) -> None:
-    image = image_of(IMAGE.blobs[0], [Blob(LAYER, b"")])
-    world.push(image, "team/scorer")
-    assert world.copy()["result"]["pin"] == image.digest
+def with_an_empty_layer(world: World) -> OciImage:
+    """Give an image with a layer of no bytes, which the spoke's registry has, though it takes no such layer today."""
+    image = image_of(IMAGE.blobs[0], [IMAGE.blobs[1], Blob(LAYER, b"")])
+    world.push(IMAGE, "team/scorer")
+    held = world.registry.repositories.find(SPOKE, REGION, "team/scorer").layers
+    held[image.blobs[-1].digest] = 0
+    (world.registry.repositories.folder / "blobs" / image.blobs[-1].digest.replace(":", "-")).touch()
+    return image
+
+
+def test_a_layer_of_no_bytes_is_refused_by_the_hubs_registry(world: World) -> None:
+    # https://github.com/radius-project/radius/issues/7855
+    image = with_an_empty_layer(world)
+    world.push(image, "team/scorer", "empty")
+    world.registry.log.clear()
+
+    error = refused(world, tag="empty")
+
+    assert error.code is ErrorCode.IMAGE_REJECTED
+    assert "The layer has no bytes" in error.message
+    assert image.blobs[-1].digest in error.message
+    assert sum(entry.status == 400 for entry in world.registry.log.entries(HUB)) == 1
+
+
+def test_a_signature_with_a_layer_of_no_bytes_is_left_behind(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.push(with_an_empty_layer(world), "team/scorer", f"{IMAGE.digest.replace(':', '-')}.att")
+    assert world.copy()["result"]["pin"] == IMAGE.digest
+    assert set(world.hub_images()) == {IMAGE.digest}
+    reasons = [str(vars(record)["reason"]) for record in caplog.records if "reason" in vars(record)]
+    assert any("The layer has no bytes" in reason for reason in reasons)

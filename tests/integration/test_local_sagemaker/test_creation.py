@@ -65,7 +65,7 @@ def test_tags_on_a_version_are_refused(client: SageMakerClient) -> None:
         client.create_model_package, ModelPackageGroupName="churn",
         InferenceSpecification=specification(), Tags=[{"Key": "a", "Value": "b"}],
     )  # fmt: skip
-    expected = "Tags are not supported in Model Package versions. Please add them to the Model Package Group"
+    expected = "Tags are not supported in Model Package versions. Please add them to the Model Package Group."
     assert answer == ("ValidationException", expected)
 
 

@@ -16,7 +16,7 @@ from botocore.exceptions import (
 
 from replicator.aws.lean_s3 import QUICK, SLOW, LeanS3
 from replicator.aws.sessions import client_config
-from replicator.errors import DENIED_CODES, ErrorCode, PermanentError, RetryableError, retryable
+from replicator.errors import DENIED_CODES, KMS, ErrorCode, PermanentError, RetryableError, retryable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 
 _ARCHIVED_CODES = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "405", "MethodNotAllowed"})
-# 409: another request is writing the same key at this moment. The other two are gone with the next invocation,
-# which has credentials of its own and perhaps another clock.
-_PASSING_CODES = {
-    "ConditionalRequestConflict": ErrorCode.THROTTLED,
-    "ExpiredToken": ErrorCode.SERVICE_UNAVAILABLE,
-    "RequestTimeTooSkewed": ErrorCode.SERVICE_UNAVAILABLE,
-}
+# Gone with the next invocation, which has credentials of its own and perhaps another clock.
+_PASSING_CODES = frozenset({"ExpiredToken", "RequestTimeTooSkewed"})
 _UNMET_CODES = frozenset({"412", "PreconditionFailed"})
+_CONFLICT_CODES = frozenset({"ConditionalRequestConflict"})
+_BEYOND_CODES = frozenset({"416", "InvalidRange"})
+MISMATCH_CODES = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"})
+"""Other bytes arrived, or are to become the object, than the request says."""
+_REFUSED_CODES = MISMATCH_CODES | {
+    "400", "EntityTooLarge", "EntityTooSmall", "InvalidArgument", "InvalidPart", "InvalidPartOrder",
+    "InvalidRequest", "MalformedXML", "NoSuchBucket", "NoSuchUpload",
+}  # fmt: skip
 
 
 class S3Answer(Exception):
@@ -63,8 +66,28 @@ class Unmet(S3Answer):
     """412: an ``If-Match`` or ``If-None-Match`` did not hold."""
 
 
+class Conflict(S3Answer):
+    """409: the key was written or deleted since the request, or the upload, began."""
+
+
+class Beyond(S3Answer):
+    """416: the object has not so many bytes."""
+
+
 class Refused(S3Answer):
     """Anything else that trying again does not change."""
+
+
+# What trying again does not change, by code.
+_JUDGED: tuple[tuple[frozenset[str], type[S3Answer]], ...] = (
+    (_ARCHIVED_CODES, Archived),
+    (DENIED_CODES, Denied),
+    (_MISSING_CODES, Missing),
+    (_UNMET_CODES, Unmet),
+    (_CONFLICT_CODES, Conflict),
+    (_BEYOND_CODES, Beyond),
+    (_REFUSED_CODES, Refused),
+)
 
 
 @contextmanager
@@ -89,18 +112,20 @@ def answers(what: str) -> Iterator[None]:
 
 
 def _answer(error: ClientError, what: str) -> Exception:
+    """Judge an answer by its code, and only where nothing is known of that by its status.
+
+    S3 begins a long answer with 200 and may end it with an error, to which botocore gives the status 500:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html.
+    """
     code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if again := _PASSING_CODES.get(code) or retryable(code, status):
-        return RetryableError(again, f"{what}: {error}")
-    for codes, answer in (
-        (_ARCHIVED_CODES, Archived),
-        (DENIED_CODES, Denied),
-        (_MISSING_CODES, Missing),
-        (_UNMET_CODES, Unmet),
-    ):
+    if code in _PASSING_CODES:
+        return RetryableError(ErrorCode.SERVICE_UNAVAILABLE, f"{what}: {error}")
+    for codes, answer in _JUDGED:
         if code in codes:
             return answer(error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if again := retryable(code, None if code.startswith(KMS) else status):
+        return RetryableError(again, f"{what}: {error}")
     return Refused(error)
 
 

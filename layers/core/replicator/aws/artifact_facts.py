@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.utils import parse_timestamp
@@ -22,8 +22,8 @@ ALGORITHMS = ("CRC64NVME", "CRC32", "CRC32C", "SHA256", "SHA1")
 DEFAULT_ALGORITHM = "CRC64NVME"
 # Multipart uploads have these over the whole object; the SHA family only as a checksum of checksums.
 MULTIPART_ALGORITHMS = ("CRC64NVME", "CRC32", "CRC32C")
-# An upload with another than the default wants the checksum of every part from who sends it: zlib has this.
-STREAMED_ALGORITHMS = ("CRC64NVME", "CRC32")
+# Those of which zlib computes the checksum of a part that is sent.
+STREAMED_ALGORITHMS = ("CRC32",)
 
 PIN_KEY = "replicator-source-pin"
 """User metadata of a copy: version id or ETag of what it was copied from."""
@@ -113,6 +113,8 @@ class ObjectFacts:
     """Whether the hub's copy role could see it."""
     archive: str | None = None
     """The storage class that must be restored before the object can be read."""
+    last_modified: str = ""
+    """When S3 received these bytes, as it spells that in a header: whole seconds."""
 
     @property
     def pin(self) -> str:
@@ -120,10 +122,20 @@ class ObjectFacts:
         return self.version_id or self.etag
 
     def metadata_of_copy(self) -> dict[str, str]:
-        """Give the user's metadata and the pin, unless that would be more than S3 takes."""
-        with_pin = {**self.metadata, PIN_KEY: self.pin}
-        size = sum(len(name.encode()) + len(value.encode()) for name, value in with_pin.items())
-        return with_pin if size <= _METADATA_BYTES else dict(self.metadata)
+        """Return the pin and the user's metadata: as many of its entries, in order, as S3 has room for beside it."""
+        kept = {PIN_KEY: self.pin}
+        free = _METADATA_BYTES - _metadata_size(PIN_KEY, self.pin)
+        for name, value in self.metadata.items():
+            size = _metadata_size(name, value)
+            # The source's own entry of this name says nothing about this copy.
+            if name.lower() != PIN_KEY and size <= free:
+                kept[name] = value
+                free -= size
+        return kept
+
+
+def _metadata_size(name: str, value: str) -> int:
+    return len(name.encode()) + len(value.encode())
 
 
 def facts(key: str, answer: Mapping[str, Any], *, direct: bool = True) -> ObjectFacts:
@@ -140,6 +152,7 @@ def facts(key: str, answer: Mapping[str, Any], *, direct: bool = True) -> Object
         tag_count=answer.get("TagCount", 0),
         direct=direct,
         archive=_archive(answer),
+        last_modified=str(answer.get("LastModified", "")),
     )
 
 
@@ -173,7 +186,20 @@ def checksums(answer: Mapping[str, Any]) -> tuple[Checksum, ...]:
 
 def algorithm_for(source: ObjectFacts, allowed: Iterable[str] = ALGORITHMS) -> str:
     """Choose the algorithm that S3 shall use for the copy: one that the source has, where it has one."""
-    return next((c.algorithm for c in source.checksums if c.algorithm in allowed), DEFAULT_ALGORITHM)
+    return _common(source, allowed) or DEFAULT_ALGORITHM
+
+
+def streamed_algorithm_for(source: ObjectFacts) -> str | None:
+    """Choose the algorithm to name for an upload whose parts are sent; None names none.
+
+    An upload with an algorithm may want the checksum of every part from who sends it. One that names none gets
+    `DEFAULT_ALGORITHM` all the same, and wants nothing.
+    """
+    return _common(source, STREAMED_ALGORITHMS)
+
+
+def _common(source: ObjectFacts, allowed: Iterable[str]) -> str | None:
+    return next((c.algorithm for c in source.checksums if c.algorithm in allowed), None)
 
 
 def compare(source: Iterable[Checksum], copy: Iterable[Checksum]) -> Checksum | Literal[False] | None:
@@ -193,23 +219,42 @@ def compare(source: Iterable[Checksum], copy: Iterable[Checksum]) -> Checksum | 
 
 
 def may_be_copy(source: ObjectFacts, copy: ObjectFacts, read_limit: int) -> bool:
-    """Say whether an object may be a whole copy of the source; if not, it has to be overwritten.
+    """Whether an object may be a whole copy of the source.
 
-    Where they have no checksum in common, the pin tells that was written with the copy. Where nothing
-    tells, it may be one as long as it is small enough to be read.
+    Size and checksum have to be the same, and the pin that is written with every copy. Where the pin is another
+    one, or nothing tells, it may be a copy as long as it is small enough to be read.
     """
-    if copy.size != source.size:
+    if copy.size != source.size or compare(source.checksums, copy.checksums) is False:
         return False
-    same = compare(source.checksums, copy.checksums)
-    if same is not None:
-        return same is not False
-    pin = copy.metadata.get(PIN_KEY)
-    return pin == source.pin if pin else source.size <= read_limit
+    return pinned_by(source, copy) or source.size <= read_limit
 
 
-def fingerprint(*texts: str) -> str:
-    """Make the part of a destination key that stands for exactly these bytes: 16 hexadecimal digits."""
-    return digest(texts)[:16]
+def pinned_by(source: ObjectFacts, copy: ObjectFacts) -> bool:
+    """Whether an object says that it was copied from exactly this version or ETag.
+
+    The same bytes can have another version: those of an object that was deleted and written again. With a checksum
+    alone they are not proven to be the same, for who may write the source can find others of one CRC64NVME and MD5.
+    """
+    return copy.metadata.get(PIN_KEY) == source.pin
+
+
+_CLOCKS = timedelta(seconds=2)
+"""S3 counts whole seconds, and its clock is not SageMaker's."""
+
+
+def younger(last_modified: str, registered_at: str) -> bool:
+    """Whether bytes were written after a registration, or nothing says that they were not.
+
+    Parameters
+    ----------
+    last_modified
+        As S3 spells it, in a header or in a listing. Empty when it did not say.
+    registered_at
+        ISO 8601.
+    """
+    return (
+        not last_modified or parse_timestamp(last_modified) > datetime.fromisoformat(registered_at) + _CLOCKS
+    )
 
 
 def shortened(name: str) -> str:

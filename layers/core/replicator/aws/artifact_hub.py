@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
-from replicator.aws.artifact_calls import Denied, Missing, S3Answer, answers
+from replicator.aws.artifact_calls import Denied, Missing, S3Answer, Unmet, answers
 from replicator.aws.artifact_facts import (
     Checksum,
     ObjectFacts,
@@ -20,7 +20,7 @@ from replicator.aws.artifact_facts import (
     facts,
 )
 from replicator.aws.artifact_listing import listed
-from replicator.errors import ErrorCode, PermanentError
+from replicator.errors import KMS, ErrorCode, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from replicator.parts import Part
 
 type Arguments = dict[str, Any]
+
+ONLY_IF_ABSENT: Arguments = {"IfNoneMatch": "*"}
+"""What is there stays: a mirror that was approved may name it. The first of two runs wins."""
+_NO_ANNOTATIONS: Arguments = {"AnnotationDirective": "EXCLUDE"}
 
 
 class Hub:
@@ -88,10 +92,8 @@ class Hub:
         source: ObjectFacts,
         copy_source: Arguments,
         key: str,
-        *,
-        overwrite: bool,
     ) -> tuple[Checksum, ...]:
-        """Copy an object in one request.
+        """Copy an object in one request, where there is none yet.
 
         Returns
         -------
@@ -110,10 +112,13 @@ class Hub:
                 **self.owned,
                 **self.described(source, []),
                 **self.encrypted,
-                **only_if_absent(overwrite),
+                **ONLY_IF_ABSENT,
                 MetadataDirective="REPLACE",
-                # To copy no tags needs no permission to read and to write tags.
+                # To copy no tags needs no permission to read and to write tags. Annotations would be copied
+                # unless excluded, with permissions that no role has; parts never bring them along.
+                # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
                 TaggingDirective="COPY" if source.tag_count else "REPLACE",
+                **_NO_ANNOTATIONS,
                 ChecksumAlgorithm=cast("Any", algorithm_for(source)),
             )
         return checksums(answer["CopyObjectResult"])
@@ -124,10 +129,11 @@ class Hub:
         body: bytearray,
         key: str,
         tags: list[dict[str, str]],
-        *,
-        overwrite: bool,
     ) -> tuple[Checksum, ...]:
-        """Write an object in one request; S3 refuses bytes that do not have the source's checksum."""
+        """Write an object in one request, where there is none yet.
+
+        S3 refuses bytes that do not have the source's checksum.
+        """
         known: Arguments = {f"Checksum{c.algorithm}": c.value for c in source.checksums[:1]}
         with answers(f"PutObject to {self.uri(key)}"):
             answer = self.client.put_object(
@@ -137,13 +143,19 @@ class Hub:
                 **self.owned,
                 **self.described(source, tags),
                 **self.encrypted,
-                **only_if_absent(overwrite),
+                **ONLY_IF_ABSENT,
                 **known,
             )
         return checksums(answer)
 
     def write(self, source: ObjectFacts, body: bytes, key: str) -> None:
-        """Write an object that was rewritten, described as its source was; S3 refuses other bytes."""
+        """Write an object that was rewritten, described as its source was, where there is none yet.
+
+        Raises
+        ------
+        Unmet
+            There is one.
+        """
         try:
             with answers(f"PutObject to {self.uri(key)}"):
                 self.client.put_object(
@@ -153,17 +165,21 @@ class Hub:
                     **self.owned,
                     **self.described(source, []),
                     **self.encrypted,
+                    **ONLY_IF_ABSENT,
                 )
+        except Unmet:
+            raise
         except S3Answer as answer:
             raise self.refused(key, answer) from answer
 
-    def read(self, copy: ObjectFacts, part: Part) -> Iterator[bytes]:
-        """Read a range of a copy."""
+    def read(self, copy: ObjectFacts, part: Part | None) -> Iterator[bytes]:
+        """Read a range of a copy, or all of it."""
+        wanted: Arguments = {"Range": part.range} if part else {}
         try:
             with answers(f"GetObject of {self.uri(copy.key)}"):
-                body = self.client.get_object(
-                    Key=copy.key, Range=part.range, IfMatch=f'"{copy.etag}"', **self.owned
-                )["Body"]
+                body = self.client.get_object(Key=copy.key, IfMatch=f'"{copy.etag}"', **wanted, **self.owned)[
+                    "Body"
+                ]
                 with body:
                     yield from body.iter_chunks(1024 * 1024)
         except S3Answer as answer:
@@ -178,6 +194,19 @@ class Hub:
                 f"does not own the bucket, or the role may not use the hub's key. Deploy the hub's stack "
                 f"again, then redrive. S3 says: {answer}",
             )
+        if answer.code.startswith(KMS):
+            return PermanentError(
+                ErrorCode.HUB_REFUSED,
+                f"{self.uri(key)} cannot be encrypted or decrypted with the hub's key {self.key_arn}. Enable the key, "
+                f"or cancel its deletion, then redrive. S3 says: {answer}",
+            )
+        if answer.code == "400":
+            return PermanentError(
+                ErrorCode.HUB_REFUSED,
+                f"S3 does not describe {self.uri(key)}: it answers HeadObject with 400 Bad Request, without a reason. "
+                f"Most likely the hub's key {self.key_arn} is disabled or is to be deleted: enable it, or cancel its "
+                f"deletion, then redrive.",
+            )
         return PermanentError(
             ErrorCode.HUB_REFUSED, f"the hub's bucket did not take {self.uri(key)}. S3 says: {answer}"
         )
@@ -188,11 +217,6 @@ class Hub:
         if tags:
             described["Tagging"] = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
         return described
-
-
-def only_if_absent(overwrite: bool) -> Arguments:
-    """Give the argument that lets the first of two runs win, unless what is there has to be replaced."""
-    return {} if overwrite else {"IfNoneMatch": "*"}
 
 
 def md5(body: bytes | bytearray) -> str:

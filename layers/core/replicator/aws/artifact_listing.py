@@ -25,11 +25,19 @@ class Entry(NamedTuple):
     key: str
     size: int
     etag: str
+    last_modified: str = ""
+    """As S3 spells it: in the order of time."""
+
+
+_NONE = Entry("", 0, "")
 
 
 def listed(page: Mapping[str, Any]) -> list[Entry]:
     """Read an answer of ListObjectsV2."""
-    return [Entry(item["Key"], item["Size"], item["ETag"].strip('"')) for item in page.get("Contents", [])]
+    return [
+        Entry(item["Key"], item["Size"], item["ETag"].strip('"'), str(item.get("LastModified", "")))
+        for item in page.get("Contents", [])
+    ]
 
 
 class TimeUpError(Exception):
@@ -71,6 +79,8 @@ class Listing:
     bytes: int = 0
     longest: str = ""
     """The key with the most bytes."""
+    youngest: Entry = _NONE
+    """The object that was written last."""
     entries: list[Entry] | None = field(default_factory=list)
     """All of them, where one page has them all."""
     digest: str = ""
@@ -94,7 +104,7 @@ class Listing:
         last, later = "", 0
         for page in pages:
             for entry in page:
-                key, size, _ = entry
+                key, size = entry.key, entry.size
                 _check(key, last)
                 last = key
                 if key > self.after:
@@ -105,6 +115,8 @@ class Listing:
                 if later and later % PAGE == 0:
                     self._marks.append(found.digest())
                 self.bytes += size
+                if entry.last_modified > self.youngest.last_modified:
+                    self.youngest = entry
                 if len(key.encode()) > len(self.longest.encode()):
                     self.longest = key
             self.objects += len(page)

@@ -6,7 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from replicator.aws import artifact_refusals as refusals
-from replicator.aws.artifact_facts import Tuning, fingerprint
+from replicator.aws.artifact_calls import Unmet
+from replicator.aws.artifact_facts import Tuning, digest
 from replicator.aws.artifact_listing import TimeUpError
 from replicator.aws.artifact_object import ObjectCopy
 from replicator.aws.artifact_prefix import PrefixCopy
@@ -15,6 +16,7 @@ from replicator.manifests import ForeignLocationError, rewrite_manifest
 from replicator.steps import CopyAnswer, CopyResult, Progress
 
 if TYPE_CHECKING:
+    from replicator.aws.artifact_facts import ObjectFacts
     from replicator.aws.artifact_place import Place
     from replicator.aws.artifact_pool import Clock
 
@@ -49,21 +51,32 @@ class ManifestCopy:
             return place.unfinished(Tally(), found.size, before, tuning)
         if text == body:
             return self._object.copy(before, seconds_left, tuning)
-        mark = fingerprint(place.location.bucket, place.location.key, found.pin, moved)
+        mark = digest([place.location.bucket, place.location.key, found.pin, moved])
         key = place.fitting(mark, place.location.basename)
-        place.hub.write(found, text, key)
+        self._write(found, text, key)
         result = CopyResult(
             kind="artifact",
             uri=place.wanted.uri,
             destination=place.hub.uri(key),
             bytes=len(text),
             pin=found.pin,
+            pinned=self._object.pinned[1],
             checksum=f"SHA-256:{hashlib.sha256(text).hexdigest()}",
             verified="MD5 of what was written",
             method="rewritten",
             base=moved,
         )
         return CopyAnswer(done=True, result=result)
+
+    def _write(self, found: ObjectFacts, text: bytes, key: str) -> None:
+        """Write the manifest, or compare it with what is there already: that is never overwritten."""
+        hub = self._place.hub
+        try:
+            hub.write(found, text, key)
+        except Unmet as answer:
+            there = hub.head(key)
+            if there is None or there.size != len(text) or b"".join(hub.read(there, None)) != text:
+                raise refusals.taken(self._place.wanted.uri, hub.uri(key)) from answer
 
     def _rewritten(self, body: bytes, patience: Clock) -> tuple[bytes, str]:
         """Give the manifest as it is to be in the hub, and where what it lists is there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from replicator.aws.artifact_facts import Tuning, fingerprint
+from replicator.aws.artifact_facts import Tuning, digest, younger
 from replicator.aws.artifact_pool import Clock, run
 from replicator.aws.artifact_tally import Item, Tally
 from replicator.aws.artifact_transfer import Transfer
@@ -16,6 +16,7 @@ from replicator.steps import CopyAnswer, CopyResult, Progress
 if TYPE_CHECKING:
     from replicator.aws.artifact_facts import ObjectFacts
     from replicator.aws.artifact_place import Place
+    from replicator.steps import Pinned
 
 
 class ObjectCopy:
@@ -31,11 +32,16 @@ class ObjectCopy:
 
     def _destination(self, pin: str) -> str:
         location = self._place.location
-        return self._place.fitting(fingerprint(location.bucket, location.key, pin), location.basename)
+        return self._place.fitting(digest([location.bucket, location.key, pin]), location.basename)
+
+    @property
+    def found(self) -> ObjectFacts:
+        """The object that was registered, as it is described now. Raises as `pinned` does."""
+        return self.pinned[0]
 
     @cached_property
-    def found(self) -> ObjectFacts:
-        """The object as it is described now.
+    def pinned(self) -> tuple[ObjectFacts, Pinned]:
+        """The object that was registered, and how that is known.
 
         Raises
         ------
@@ -45,16 +51,33 @@ class ObjectCopy:
         source, key = self._place.source, self._place.location.key
         registered = (self._place.wanted.etag or "").strip('"')
         found = source.head(key)
-        if not registered or found.etag == registered:
-            return found
+        if not registered:
+            return self._by_time(found)
+        if found.etag == registered:
+            return found, "ETag"
         version = source.version_with(key, registered)
         if version:
-            return source.head(key, registered, version)
+            return source.head(key, registered, version), "ETag"
         was = self._destination(registered)
         uploads = Uploads(self._place.hub)
         for upload_id in uploads.open(was).get(was, ()):
             uploads.abort(was, upload_id)
         return source.changed(key, f"registered with ETag {registered}, now {found.etag}")
+
+    def _by_time(self, found: ObjectFacts) -> tuple[ObjectFacts, Pinned]:
+        """Compare by time where SageMaker recorded no ETag: what is younger than the package was not registered."""
+        wanted, source = self._place.wanted, self._place.source
+        if wanted.registered_at is None:
+            return found, "none"
+        if not younger(found.last_modified, wanted.registered_at):
+            return found, "time"
+        if version := source.version_at(found.key, wanted.registered_at):
+            return source.head(found.key, version_id=version), "version"
+        if not wanted.runs:
+            return found, "none"
+        return source.changed(
+            found.key, f"registered at {wanted.registered_at}, last written at {found.last_modified}"
+        )
 
     def copy(self, before: Progress | None, seconds_left: Clock, tuning: Tuning) -> CopyAnswer:
         """Copy the object, or as many of its parts as there is time for."""
@@ -81,6 +104,7 @@ class ObjectCopy:
             destination=place.hub.uri(key),
             bytes=found.size,
             pin=found.pin,
+            pinned=self.pinned[1],
             checksum=str(outcome.checksum) if outcome.checksum else None,
             verified=outcome.verified,
             method=outcome.method,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator.aws import artifact_refusals as refusals
-from replicator.aws.artifact_facts import LONGEST_KEY, shortened
+from replicator.aws.artifact_facts import LONGEST_KEY, digest, shortened
 from replicator.steps import CopyAnswer, Cursor, Progress
 
 if TYPE_CHECKING:
@@ -31,12 +31,21 @@ class Place:
     def fitting(self, mark: str, name: str) -> str:
         """Give the key of the copy: the readable one, unless the members that name it have no room for it.
 
-        Then group and version go, for the fingerprint is enough; and last the name, where nobody reads it.
+        Then group and version go into the fingerprint; and last the name, where nobody reads it.
+
+        Parameters
+        ----------
+        mark
+            Fingerprint of exactly these bytes: a whole SHA-256 in hexadecimal digits, for a spoke chooses what is
+            hashed, and could find two locations with the same beginning.
+        name
+            File name.
         """
         account = self.wanted.destination.split("/")[1]
-        keys = [f"{self.wanted.destination}{mark}/{name}", f"models/{account}/{mark}/{name}"]
+        short = f"models/{account}/{digest([self.wanted.destination, mark])}/"
+        keys = [f"{self.wanted.destination}{mark}/{name}", f"{short}{name}"]
         if name and not self.wanted.named:
-            keys.append(f"models/{account}/{mark}/{shortened(name)}")
+            keys.append(f"{short}{shortened(name)}")
         for key in keys:
             if len(self.hub.uri(key)) <= self.wanted.longest and len(key.encode()) <= LONGEST_KEY:
                 return key

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from replicator.aws import artifact_refusals as refusals
-from replicator.aws.artifact_facts import LONGEST_KEY, Tuning
+from replicator.aws.artifact_facts import LONGEST_KEY, Tuning, younger
 from replicator.aws.artifact_listing import (
     ChangedError,
     Entry,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from replicator.aws.artifact_place import Place
+    from replicator.steps import Pinned
 
 
 class PrefixCopy:
@@ -103,10 +104,23 @@ class PrefixCopy:
             raise refusals.unwritable(self._source.uri(str(error))) from error
         if not listing.objects:
             raise refusals.empty(self._source.uri(self._prefix))
+        if self._place.wanted.runs and self._pinned(listing) == "none" and self._place.wanted.registered_at:
+            raise refusals.changed(
+                self._source.uri(listing.youngest.key),
+                f"{self._source.uri(self._prefix)} was registered at {self._place.wanted.registered_at}, and this "
+                f"object was last written at {listing.youngest.last_modified}",
+            )
         return listing
 
+    def _pinned(self, listing: Listing) -> Pinned:
+        """Say how the objects are known to be those that were registered."""
+        registered_at = self._place.wanted.registered_at
+        if registered_at is None or younger(listing.youngest.last_modified, registered_at):
+            return "none"
+        return "time"
+
     def _root(self, digest: str) -> str:
-        return self._place.fitting(digest[:16], "")
+        return self._place.fitting(digest, "")
 
     def _check_room(self, listing: Listing, root: str) -> None:
         key = root + listing.longest.removeprefix(self._prefix)
@@ -124,7 +138,8 @@ class PrefixCopy:
         for entry, there in paired(entries, self._prefix, copies, root):
             while tally.is_full:
                 yield None
-            item = Item(*entry, root + entry.key.removeprefix(self._prefix), there is not None)
+            destination = root + entry.key.removeprefix(self._prefix)
+            item = Item(entry.key, entry.size, entry.etag, destination, there is not None)
             tally.begin(item, entry.size if there == entry.size else 0)
             yield partial(transfer.begin, item)
 
@@ -155,6 +170,7 @@ class PrefixCopy:
             bytes=listing.bytes,
             objects=listing.objects,
             pin=listing.digest,
+            pinned=self._pinned(listing),
             checksum=f"SHA-256:{tally.chain.hex()}",
             verified=", ".join(sorted(tally.verified)),
             method=", ".join(sorted(tally.methods - {ALREADY_THERE})) or ALREADY_THERE,

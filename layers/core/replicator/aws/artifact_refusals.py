@@ -9,14 +9,19 @@ from replicator.errors import ErrorCode, PermanentError
 
 def missing(uri: str) -> PermanentError:
     """Say that there is no such object (or bucket)."""
-    return PermanentError(ErrorCode.SOURCE_OBJECT_MISSING, f"{uri} is not there. Put it there, then redrive.")
+    return PermanentError(
+        ErrorCode.SOURCE_OBJECT_MISSING,
+        f"{uri} is not there. If the bucket keeps versions, delete the object's delete marker, then redrive. An object "
+        f"that is written again is not what was registered: register and approve a new version of the package.",
+    )
 
 
 def empty(uri: str) -> PermanentError:
     """Say that a prefix has no objects."""
     return PermanentError(
         ErrorCode.SOURCE_PREFIX_EMPTY,
-        f"there are no objects under {uri}. Put the model there, then redrive.",
+        f"there are no objects under {uri}. If the bucket keeps versions, delete the delete markers, then redrive. "
+        f"Else upload the model, and register and approve a new version of the package.",
     )
 
 
@@ -60,7 +65,8 @@ def undecryptable(uri: str, answer: str) -> PermanentError:
     """Say that the key of the source is the trouble."""
     return PermanentError(
         ErrorCode.SOURCE_ACCESS_DENIED,
-        f"{uri} cannot be decrypted: put its KMS key right, then redrive. S3 says: {answer}",
+        f"{uri} cannot be decrypted with its KMS key: enable the key, or cancel its deletion, then redrive. "
+        f"S3 says: {answer}",
     )
 
 
@@ -70,19 +76,19 @@ def keyless(source: str, copy: str, answer: str, account: str) -> PermanentError
         return undecryptable(source, answer)
     return PermanentError(
         ErrorCode.HUB_REFUSED,
-        f"S3 cannot copy {source} to {copy} because of a KMS key, that of the source or that of the hub. Put it "
-        f"right, then redrive. S3 says: {answer}",
+        f"S3 cannot copy {source} to {copy} because of a KMS key, that of the source or that of the hub. Enable the "
+        f"key, or cancel its deletion, then redrive. S3 says: {answer}",
     )
 
 
-def unexplained(uri: str, account: str) -> PermanentError:
-    """Say what it may be that HeadObject is answered with 400, which has no body that would tell."""
+def unexplained(uri: str, account: str, answer: str) -> PermanentError:
+    """Say what it may be that HeadObject is answered with 400, and GetObject not with a reason that is known."""
     return PermanentError(
         ErrorCode.SOURCE_ACCESS_DENIED,
-        f"S3 does not describe {uri}: it answers HeadObject with 400 Bad Request, without a reason. Most likely the "
-        f"object is encrypted with a key that every request has to bring along (SSE-C): such an object cannot be "
-        f"mirrored. In account {account}, write it again under a key of S3 or KMS and register the model again; "
-        f"`aws s3api get-object` says more if it is something else.",
+        f"S3 does not describe {uri}: it answers HeadObject with 400 Bad Request. Most likely the object is encrypted "
+        f"with a key that every request has to bring along (SSE-C): such an object cannot be mirrored. In account "
+        f"{account}, write it again under a key of S3 or KMS and register the model again; `aws s3api get-object` "
+        f"says more if it is something else. S3 says: {answer}",
     )
 
 
@@ -130,8 +136,18 @@ def mismatch(source: str, copy: str, by: str) -> PermanentError:
     """Say that a copy has other bytes than its source."""
     return PermanentError(
         ErrorCode.CHECKSUM_MISMATCH,
-        f"the copy {copy} does not have the bytes of {source} ({by}). It is not used. Redrive to copy it "
-        f"again; if this comes back, look at who else writes to the hub's bucket.",
+        f"the copy {copy} does not have the bytes of {source} ({by}). It is not used, and not overwritten. Look at who "
+        f"else writes to the hub's bucket. If no mirror names {copy}, delete it there and redrive.",
+    )
+
+
+def taken(source: str, copy: str) -> PermanentError:
+    """Say that other bytes are where a copy has to go."""
+    return PermanentError(
+        ErrorCode.HUB_REFUSED,
+        f"{copy} is there already and is not the copy of {source}: it has another size, checksum or pin. Bytes in the "
+        f"hub are never overwritten, for a mirror may name them. Find out who wrote it. If no mirror names it, delete "
+        f"it in the hub and redrive.",
     )
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Never
 
+from botocore.exceptions import ClientError
+
 from replicator.aws import artifact_refusals as refusals
 from replicator.aws.artifact_calls import (
     Archived,
+    Beyond,
     Denied,
     Missing,
     Refused,
@@ -20,9 +23,9 @@ from replicator.aws.artifact_calls import (
     answers,
     s3_client,
 )
-from replicator.aws.artifact_facts import ObjectFacts, facts
+from replicator.aws.artifact_facts import ObjectFacts, facts, younger
 from replicator.aws.artifact_listing import listed
-from replicator.errors import ErrorCode, PermanentError
+from replicator.errors import KMS, ErrorCode, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,17 +98,15 @@ class Source:
             pin["VersionId"] = version_id
 
         def ask(client: S3Client) -> ObjectFacts:
-            return facts(
-                key,
-                client.head_object(
-                    Bucket=self.bucket,
-                    Key=key,
-                    ExpectedBucketOwner=self.account,
-                    ChecksumMode="ENABLED",
-                    **pin,
-                ),
-                direct=client is self._direct,
-            )
+            wanted: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "ExpectedBucketOwner": self.account}
+            try:
+                answer = client.head_object(**wanted, **pin, ChecksumMode="ENABLED")
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "400":
+                    # HEAD cannot say why, for it has no body: a GET that is refused can.
+                    client.get_object(**wanted, **pin)["Body"].close()
+                raise
+            return facts(key, answer, direct=client is self._direct)
 
         try:
             found = self._read("HeadObject", key, ask)
@@ -154,6 +155,34 @@ class Source:
                     break
             return None
 
+        return self._look_for_version(key, ask)
+
+    def version_at(self, key: str, time: str) -> str | None:
+        """Find the version of an object that was the newest at a time, where the bucket keeps versions.
+
+        Parameters
+        ----------
+        time
+            ISO 8601.
+        """
+
+        def ask(client: S3Client) -> str | None:
+            pages = client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=key, ExpectedBucketOwner=self.account
+            )
+            # The versions of a key come newest first:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+            for page in pages:
+                for version in page.get("Versions", []):
+                    if version["Key"] == key and not younger(str(version["LastModified"]), time):
+                        return version["VersionId"] if version["VersionId"] != "null" else None
+                if page.get("NextKeyMarker", key) > key:
+                    break
+            return None
+
+        return self._look_for_version(key, ask)
+
+    def _look_for_version(self, key: str, ask: Callable[[S3Client], str | None]) -> str | None:
         try:
             return self._read("ListObjectVersions", key, ask)
         except (S3Answer, PermanentError):
@@ -199,7 +228,7 @@ class Source:
 
         try:
             body = self._read("GetObject", source.key, ask, direct=direct)
-        except (Missing, Unmet) as answer:
+        except (Missing, Unmet, Beyond) as answer:
             self.changed(source.key, answer)
         with answers(f"reading {self.uri(source.key)}"), body:
             yield from body.iter_chunks(_CHUNK)
@@ -288,8 +317,8 @@ class Source:
     def _refused(self, what: str, key: str, answer: S3Answer) -> PermanentError:
         if answer.code == "NoSuchBucket":
             return self._missing(key)
-        if answer.code == "400":
-            return refusals.unexplained(self.uri(key), self.account)
-        if answer.code.startswith("KMS."):
+        if answer.code == "400" or (answer.code == "InvalidRequest" and what.startswith("HeadObject")):
+            return refusals.unexplained(self.uri(key), self.account, str(answer))
+        if answer.code.startswith(KMS):
             return refusals.undecryptable(self.uri(key), str(answer))
         return PermanentError(ErrorCode.UNEXPECTED, f"{what}: S3 says: {answer}")

@@ -13,14 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Never
 
 from replicator.aws import artifact_refusals as refusals
-from replicator.aws.artifact_calls import Archived, Denied, Missing, S3Answer, Unmet
+from replicator.aws.artifact_calls import Archived, Conflict, Denied, Missing, S3Answer, Unmet
 from replicator.aws.artifact_facts import (
     MULTIPART_ALGORITHMS,
-    STREAMED_ALGORITHMS,
     ObjectFacts,
     Tuning,
     algorithm_for,
     may_be_copy,
+    pinned_by,
+    streamed_algorithm_for,
 )
 from replicator.aws.artifact_tally import (
     ALREADY_THERE,
@@ -33,7 +34,7 @@ from replicator.aws.artifact_tally import (
 )
 from replicator.aws.artifact_uploads import Upload, UploadGoneError, Uploads
 from replicator.aws.artifact_verify import Verifier
-from replicator.errors import ErrorCode, ReplicationError, RetryableError
+from replicator.errors import KMS, ErrorCode, ReplicationError, RetryableError
 from replicator.parts import PartPlan, TooLargeError, plan_parts
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ class _Running:
     plan: PartPlan
     upload: Upload
     method: str
-    overwrite: bool
     countdown: Countdown
+    again: bool
+    """Whether another upload of the same object met a conflict in this invocation."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     denied: bool = False
     gone: bool = False
@@ -88,49 +90,51 @@ class Transfer:
         """Look at source and destination of one object and start what is to be done."""
         source = item.found or self._source.head(item.key, item.etag)
         copy = item.copy or (self._hub.head(item.destination) if item.present else None)
-        if copy and may_be_copy(source, copy, self._tuning.read_limit):
+        if copy:
             return self._take(item, source, copy)
-        return self._write(item, source, overwrite=copy is not None)
+        if not source.direct:
+            return self._stream(item, source)
+        if source.size <= self._single_copy_limit(source):
+            return self._copy(item, source)
+        return self._parts(item, source, SERVER_SIDE)
 
     def _take(self, item: Item, source: ObjectFacts, copy: ObjectFacts) -> Iterable[Job] | None:
-        """Compare what is there already; should reading it show other bytes, copy once more."""
-        again = partial(self._write, item, source, overwrite=True)
-        return self._verifier.verify(item, source, copy.checksums, ALREADY_THERE, again)
-
-    def _write(self, item: Item, source: ObjectFacts, *, overwrite: bool) -> Iterable[Job] | None:
-        if not source.direct:
-            return self._stream(item, source, overwrite)
-        if source.size <= self._single_copy_limit(source):
-            return self._copy(item, source, overwrite)
-        return self._parts(item, source, overwrite, SERVER_SIDE)
+        """Compare what is there already. It is never overwritten: a mirror that was approved may name it."""
+        if may_be_copy(source, copy, self._tuning.read_limit):
+            return self._verifier.verify(item, source, copy.checksums, ALREADY_THERE, pinned_by(source, copy))
+        raise refusals.taken(self._source.uri(item.key), self._hub.uri(item.destination))
 
     def _single_copy_limit(self, source: ObjectFacts) -> int:
         only_whole = source.checksums and algorithm_for(source) not in MULTIPART_ALGORITHMS
         return self._tuning.largest_single_copy if only_whole else self._tuning.single_copy
 
-    def _copy(self, item: Item, source: ObjectFacts, overwrite: bool) -> Iterable[Job] | None:
+    def _copy(self, item: Item, source: ObjectFacts) -> Iterable[Job] | None:
         pinned = self._source.copy_source(source)
         try:
-            copied = self._hub.copy(source, pinned, item.destination, overwrite=overwrite)
+            copied = self._hub.copy(source, pinned, item.destination)
         except Denied:
-            return self._stream(item, source, overwrite)
+            return self._stream(item, source)
         except Unmet as answer:
-            return self._settle(item, source, answer, overwrite)
+            return self._settle(item, source, answer)
+        except Conflict as answer:
+            raise self._overtaken(item, answer) from answer
         except S3Answer as answer:
-            self._judge(item, answer)
+            self._judge(item, source, answer)
         self._tally.add(source.size)
         return self._verifier.verify(item, source, copied, SERVER_SIDE)
 
-    def _stream(self, item: Item, source: ObjectFacts, overwrite: bool) -> Iterable[Job] | None:
+    def _stream(self, item: Item, source: ObjectFacts) -> Iterable[Job] | None:
         if source.size > self._tuning.streamed_part_size:
-            return self._parts(item, source, overwrite, STREAMED)
+            return self._parts(item, source, STREAMED)
         with self._memory.hold(source.size):
             body = self._read(source, None)
             tags = self._source.tags(source)
             try:
-                copied = self._hub.put(source, body, item.destination, tags, overwrite=overwrite)
+                copied = self._hub.put(source, body, item.destination, tags)
             except Unmet as answer:
-                return self._settle(item, source, answer, overwrite)
+                return self._settle(item, source, answer)
+            except Conflict as answer:
+                raise self._overtaken(item, answer) from answer
             except S3Answer as answer:
                 self._verifier.judge_writing(item, answer)
         self._tally.add(source.size)
@@ -156,14 +160,19 @@ class Transfer:
                     raise
                 attempt += 1
 
-    def _parts(self, item: Item, source: ObjectFacts, overwrite: bool, method: str) -> Iterable[Job] | None:
+    def _parts(
+        self, item: Item, source: ObjectFacts, method: str, *, again: bool = False
+    ) -> Iterable[Job] | None:
         plan = self._plan(source, method)
-        allowed = STREAMED_ALGORITHMS if method == STREAMED else MULTIPART_ALGORITHMS
-        upload = self._open(item, source, plan, algorithm_for(source, allowed))
+        streamed = method == STREAMED
+        algorithm = (
+            streamed_algorithm_for(source) if streamed else algorithm_for(source, MULTIPART_ALGORITHMS)
+        )
+        upload = self._open(item, source, plan, algorithm)
         there = frozenset(upload.parts)
         self._tally.found(sum(plan.part(number).size for number in there))
         left = plan.count - len(there)
-        running = _Running(item, source, plan, upload, method, overwrite, Countdown(left))
+        running = _Running(item, source, plan, upload, method, Countdown(left), again)
         if not left:
             return self._complete(running)
         return (partial(self._part, running, part) for part in plan if part.number not in there)
@@ -179,11 +188,11 @@ class Transfer:
             raise refusals.too_large_to_stream(self._source.uri(source.key), largest)
         return plan
 
-    def _open(self, item: Item, source: ObjectFacts, plan: PartPlan, algorithm: str) -> Upload:
+    def _open(self, item: Item, source: ObjectFacts, plan: PartPlan, algorithm: str | None) -> Upload:
         """Go on with the upload that has the most parts of this plan, or begin one."""
         best: Upload | None = None
         for upload_id in self.open_uploads(item.destination):
-            parts = self._uploads.parts(upload_id, item.destination, plan)
+            parts = self._uploads.parts(upload_id, item.destination, plan, algorithm)
             if parts is not None and (best is None or len(parts) > len(best.parts)):
                 best = Upload(item.destination, upload_id, algorithm, parts)
         if best:
@@ -213,7 +222,7 @@ class Transfer:
             except UploadGoneError:
                 running.gone = True
             except S3Answer as answer:
-                self._judge(running.item, answer)
+                self._judge(running.item, running.source, answer)
             else:
                 with running.lock:
                     running.upload.parts[part.number] = etag
@@ -231,13 +240,15 @@ class Transfer:
         if running.denied:
             self._uploads.abort(item.destination, upload.id)
             self._forget(item.destination, upload.id)
-            return self._stream(item, running.source, running.overwrite)
+            return self._stream(item, running.source)
         try:
             if running.gone:
                 raise UploadGoneError("a part was refused")
-            copied = self._uploads.complete(upload, running.source, overwrite=running.overwrite)
+            copied = self._uploads.complete(upload, running.source)
         except (UploadGoneError, Unmet) as answer:
-            return self._settle(item, running.source, answer, running.overwrite)
+            return self._settle(item, running.source, answer)
+        except Conflict as answer:
+            return self._begin_anew(running, answer)
         except S3Answer as answer:
             if answer.code == "InvalidPart":
                 raise RetryableError(
@@ -249,22 +260,41 @@ class Transfer:
         self.abandon(item.destination)
         return self._verifier.verify(item, running.source, copied, running.method)
 
-    def _settle(
-        self, item: Item, source: ObjectFacts, answer: Exception, overwrite: bool
-    ) -> Iterable[Job] | None:
+    def _settle(self, item: Item, source: ObjectFacts, answer: Exception) -> Iterable[Job] | None:
         """Find out what a refusal meant: another run was first, or the source has changed."""
         copy = self._hub.head(item.destination)
-        # Overwriting has no condition but that on the source.
-        if isinstance(answer, Unmet) and (overwrite or copy is None):
-            self._source.changed(item.key, answer)
-        if copy and may_be_copy(source, copy, self._tuning.read_limit):
+        if copy:
             self.abandon(item.destination)
             return self._take(item, source, copy)
+        if isinstance(answer, Unmet):
+            self._source.changed(item.key, answer)
         raise RetryableError(
             ErrorCode.SERVICE_UNAVAILABLE,
-            f"another run ended the upload of {self._hub.uri(item.destination)} before it was complete, or wrote "
-            f"other bytes there",
+            f"another run ended the upload of {self._hub.uri(item.destination)} before it was complete",
         ) from answer
+
+    def _begin_anew(self, running: _Running, answer: Conflict) -> Iterable[Job] | None:
+        """Replace an upload that can never be completed: its key was written or deleted after it began.
+
+        S3 gives such an upload the same answer each time; one that begins later is completed:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html. Once in an
+        invocation, so that a key which is written all the time does not keep it for good.
+        """
+        item, source = running.item, running.source
+        self.abandon(item.destination)
+        copy = self._hub.head(item.destination)
+        if copy:
+            return self._take(item, source, copy)
+        if running.again:
+            raise self._overtaken(item, answer) from answer
+        self._tally.found(-source.size)
+        return self._parts(item, source, running.method, again=True)
+
+    def _overtaken(self, item: Item, answer: Conflict) -> RetryableError:
+        return RetryableError(
+            ErrorCode.THROTTLED,
+            f"{self._hub.uri(item.destination)} was written or deleted by another request during the copy: {answer}",
+        )
 
     def abandon(self, key: str) -> None:
         """Abort what is open for a key: superfluous once it is complete, wrong once its source has changed."""
@@ -287,16 +317,17 @@ class Transfer:
             if not self._known()[key]:
                 del self._known()[key]
 
-    def _judge(self, item: Item, answer: S3Answer) -> Never:
+    def _judge(self, item: Item, source: ObjectFacts, answer: S3Answer) -> Never:
         """Say what a refused server-side copy means: this call names both the source and the hub."""
+        uri, copy = self._source.uri(item.key), self._hub.uri(item.destination)
         if isinstance(answer, Archived):
-            raise refusals.archived(self._source.uri(item.key), str(answer), self._source.account) from answer
+            raise refusals.archived(uri, str(answer), self._source.account) from answer
         if isinstance(answer, (Missing, Unmet)):
             self._source.changed(item.key, answer)
-        source = self._source.uri(item.key)
         if answer.code == "NoSuchBucket" and answer.bucket == self._source.bucket:
-            raise refusals.missing(source) from answer
-        if answer.code.startswith("KMS.") and self._hub.key_arn not in str(answer):
-            copy = self._hub.uri(item.destination)
-            raise refusals.keyless(source, copy, str(answer), self._source.account) from answer
+            raise refusals.missing(uri) from answer
+        # S3 may answer for the range or for a key before it answers for the pin: is it still the same object?
+        self._source.head(item.key, source.etag, source.version_id)
+        if answer.code.startswith(KMS) and self._hub.key_arn not in str(answer):
+            raise refusals.keyless(uri, copy, str(answer), self._source.account) from answer
         raise self._hub.refused(item.destination, answer) from answer

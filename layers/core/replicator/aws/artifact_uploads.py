@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from replicator.aws.artifact_calls import S3Answer, answers
-from replicator.aws.artifact_facts import DEFAULT_ALGORITHM, Checksum, ObjectFacts, checksums
-from replicator.aws.artifact_hub import Arguments, Hub, md5, only_if_absent
+from replicator.aws.artifact_facts import Checksum, ObjectFacts, checksums
+from replicator.aws.artifact_hub import ONLY_IF_ABSENT, Arguments, Hub, md5
 from replicator.aws.open_uploads import uploads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from replicator.parts import Part, PartPlan
+
+_WHOLE: Final = "FULL_OBJECT"
+"""The type of checksum of every upload of ours: one of the whole object, which S3 compares at completion."""
 
 
 class UploadGoneError(Exception):
@@ -28,7 +31,8 @@ class Upload:
 
     key: str
     id: str
-    algorithm: str
+    algorithm: str | None
+    """The one it was created with. None is S3's "null checksum mode"."""
     parts: dict[int, str] = field(default_factory=dict)
 
 
@@ -54,14 +58,24 @@ class Uploads:
             found.setdefault(upload.key, []).append(upload.id)
         return found
 
-    def parts(self, upload_id: str, key: str, plan: PartPlan) -> dict[int, str] | None:
-        """List the parts of an upload: their ETags by number, or None when they are not this plan's."""
+    def parts(self, upload_id: str, key: str, plan: PartPlan, algorithm: str | None) -> dict[int, str] | None:
+        """List the parts of an upload: their ETags by number.
+
+        Returns
+        -------
+        dict or None
+            None when the upload cannot become the object of this plan: it has other parts, or was created with
+            another algorithm or type of checksum, so that S3 would refuse its completion.
+        """
+        mode = (algorithm, _WHOLE if algorithm else None)
         pages = self._hub.client.get_paginator("list_parts").paginate(
             Key=key, UploadId=upload_id, **self._hub.owned
         )
         found: dict[int, str] = {}
         try:
             for page in self._answers(pages, "ListParts", key):
+                if (page.get("ChecksumAlgorithm"), page.get("ChecksumType")) != mode:
+                    return None
                 for part in page.get("Parts", []):
                     number = part["PartNumber"]
                     if number > plan.count or plan.part(number).size != part["Size"]:
@@ -71,11 +85,16 @@ class Uploads:
             return None
         return found
 
-    def create(self, source: ObjectFacts, key: str, tags: list[dict[str, str]], algorithm: str) -> Upload:
-        """Begin a multipart upload, with what a multipart copy does not carry by itself."""
-        # S3 uses the default where none is named, and then asks for no checksum with the parts.
+    def create(
+        self, source: ObjectFacts, key: str, tags: list[dict[str, str]], algorithm: str | None
+    ) -> Upload:
+        """Create a multipart upload, with what a multipart copy does not carry by itself.
+
+        S3 compares a checksum at completion only where the algorithm was named here, the default too. An
+        upload without one is in the "null checksum mode", which takes any value and refuses a type.
+        """
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
-        named: Arguments = {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"}
+        named: Arguments = {"ChecksumAlgorithm": algorithm, "ChecksumType": _WHOLE} if algorithm else {}
         try:
             with answers(f"CreateMultipartUpload to {self._hub.uri(key)}"):
                 answer = self._hub.client.create_multipart_upload(
@@ -83,7 +102,7 @@ class Uploads:
                     **self._hub.owned,
                     **self._hub.described(source, tags),
                     **self._hub.encrypted,
-                    **(named if algorithm != DEFAULT_ALGORITHM else {}),
+                    **named,
                 )
         except S3Answer as refusal:
             raise self._hub.refused(key, refusal) from refusal
@@ -127,20 +146,22 @@ class Uploads:
             raise self._hub.refused(upload.key, refusal) from refusal
         return answer["ETag"]
 
-    def complete(self, upload: Upload, source: ObjectFacts, *, overwrite: bool) -> tuple[Checksum, ...]:
+    def complete(self, upload: Upload, source: ObjectFacts) -> tuple[Checksum, ...]:
         """Make the object of the parts.
 
-        S3 compares the size and, where the source has a checksum that a multipart upload can have, that,
-        before anybody sees the object.
+        S3 compares the size and, where the upload was created with an algorithm of the source, the checksum,
+        before the object is visible.
 
         Raises
         ------
         UploadGoneError
             Somebody else has completed or aborted it.
         S3Answer
-            ``Unmet`` when the object is there already; ``Refused`` with ``InvalidPart`` when somebody else
-            has written a part again, with ``BadDigest`` when the checksum is another.
+            ``Unmet`` when the object is there already; ``Conflict`` when it was there since the upload began,
+            which then can never be completed; ``Refused`` with ``InvalidPart`` when another execution has
+            written a part again, with ``BadDigest`` when the checksum is another.
         """
+        mode: Arguments = {"ChecksumType": _WHOLE} if upload.algorithm else {}
         expected: Arguments = {
             f"Checksum{c.algorithm}": c.value for c in source.checksums if c.algorithm == upload.algorithm
         }
@@ -152,9 +173,9 @@ class Uploads:
                     UploadId=upload.id,
                     MultipartUpload=cast("Any", {"Parts": parts}),
                     MpuObjectSize=cast("Any", source.size),
-                    ChecksumType="FULL_OBJECT",
                     **self._hub.owned,
-                    **only_if_absent(overwrite),
+                    **ONLY_IF_ABSENT,
+                    **mode,
                     **expected,
                 )
         except S3Answer as refusal:

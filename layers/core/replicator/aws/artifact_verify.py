@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Never
 
 from replicator.aws import artifact_refusals as refusals
+from replicator.aws.artifact_calls import MISMATCH_CODES
 from replicator.aws.artifact_facts import Checksum, ObjectFacts, Tuning, compare
 from replicator.aws.artifact_tally import STREAMED, Countdown, Item, Outcome, Tally
 from replicator.parts import MIB, PartLimits, plan_parts
@@ -39,7 +40,7 @@ class Verifier:
 
     def judge_writing(self, item: Item, answer: S3Answer) -> Never:
         """Say what a refusal to write or to complete means: other bytes, or the hub."""
-        if answer.code in ("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"):
+        if answer.code in MISMATCH_CODES:
             raise refusals.mismatch(
                 self._source.uri(item.key), self._hub.uri(item.destination), str(answer)
             ) from answer
@@ -51,14 +52,14 @@ class Verifier:
         source: ObjectFacts,
         copied: tuple[Checksum, ...],
         method: str,
-        otherwise: Job | None = None,
+        pinned: bool = True,
     ) -> Iterable[Job] | None:
         """Compare what was copied with its source: by checksum, else in the steps that are left.
 
         Parameters
         ----------
-        otherwise
-            What to do when reading shows other bytes; without it they are refused.
+        pinned
+            Whether the copy is known to be made from this very version; else both are read.
         """
         if source.checksums and not copied:
             copy = self._hub.head(item.destination)
@@ -72,8 +73,10 @@ class Verifier:
             )
         of_copy = same or (copied[0] if copied else None)
         step = same.algorithm if same else self._without_checksum(source, method)
+        if not pinned and source.size:
+            step = None
         if step is None:
-            return self._read_both(item, source, of_copy, method, otherwise)
+            return self._read_both(item, source, of_copy, method)
         self._finish(item, of_copy, step, method)
         return None
 
@@ -96,7 +99,6 @@ class Verifier:
         source: ObjectFacts,
         of_copy: Checksum | None,
         method: str,
-        otherwise: Job | None,
     ) -> Iterable[Job]:
         """Read source and copy, range by range side by side, when S3 has nothing to compare them by."""
         copy = self._hub.head(item.destination)
@@ -114,8 +116,6 @@ class Verifier:
             if not differs:
                 self._finish(item, of_copy, "SHA-256 by reading both", method)
                 return None
-            if otherwise:
-                return [otherwise]
             raise refusals.mismatch(
                 self._source.uri(item.key), self._hub.uri(item.destination), f"SHA-256 of {differs[0].range}"
             )

@@ -1,4 +1,4 @@
-"""The full provenance of each mirror, as JSON beside its artifacts in the hub's bucket."""
+"""The full provenance of each mirror, as JSON in the hub's bucket."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from replicator.aws.oci_image import Outcome, copy_image
 from replicator.aws.oci_registry import Place, Registry
 from replicator.aws.sessions import Sessions, client_config
 from replicator.errors import ErrorCode, PermanentError
-from replicator.identifiers import ImageReference, InvalidIdentifierError, ModelPackageArn
+from replicator.identifiers import ImageReference, InvalidIdentifierError, ModelPackageArn, s3_host
+from replicator.partitions import partition_of
 from replicator.steps import ALREADY_THERE, CopyAnswer, CopyResult, ImageCopy, Progress
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from replicator.steps import CopyRequest
 
     type _Translation = Callable[[str], AbstractContextManager[None]]
-
-# https://docs.aws.amazon.com/general/latest/gr/ecr.html
-_DNS_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def mirror_image(
     image = readable_image(copy, package, settings)
     for repository in (copy.repository, *copy.neighbours):
         _check_destination(repository, package, settings)
-    host = f"{settings.hub_account}.dkr.ecr.{package.region}.{_dns_suffix(package.partition)}"
+    host = f"{settings.hub_account}.dkr.ecr.{package.region}.{partition_of(package.region).dns_suffix}"
     spoke = sessions.spoke(package.account, settings.spoke_role_name)
     hub = HubRegistry(_client(sessions.own, package.region), settings)
     outcome = copy_image(
@@ -93,6 +91,7 @@ def mirror_image(
         # What one invocation could not move has very large layers: each then has the network for itself, or
         # several would share it and none arrive in time.
         streams=1 if request.progress else STREAMS,
+        unconfirmed=request.progress.unconfirmed if request.progress else (),
     )
     return MirroredImage(_answer(request, outcome, f"{host}/{copy.repository}"), outcome)
 
@@ -190,7 +189,8 @@ def _registry(client: ECRClient, account: str | None, name: str, within: _Transl
         data = answer["authorizationData"][0]
         return data["proxyEndpoint"], f"Basic {data['authorizationToken']}"
 
-    return Registry(*login(), renew=lambda: login()[1])
+    region = client.meta.region_name
+    return Registry(*login(), renew=lambda: login()[1], redirects_to=lambda host: s3_host(host, region))
 
 
 def _client(session: boto3.Session, region: str) -> ECRClient:
@@ -207,16 +207,16 @@ def _check_destination(repository: str, package: ModelPackageArn, settings: Copy
         )
 
 
-def _dns_suffix(partition: str) -> str:
-    return _DNS_SUFFIXES.get(partition, "amazonaws.com")
-
-
 def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnswer:
     if not outcome.done:
         if request.progress:
-            _check_progress(request, outcome)
+            _check_progress(request, request.progress, outcome)
         now = Progress(
-            moved=outcome.moved, total=outcome.total, objects=outcome.objects, stopped=outcome.stopped
+            moved=outcome.moved,
+            total=outcome.total,
+            objects=outcome.objects,
+            stopped=outcome.stopped,
+            unconfirmed=list(outcome.unconfirmed),
         )
         return CopyAnswer(done=False, progress=now)
     result = CopyResult(
@@ -226,6 +226,7 @@ def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnsw
         bytes=outcome.moved,
         objects=outcome.objects,
         pin=outcome.digest,
+        pinned="digest" if isinstance(request.copy_, ImageCopy) and request.copy_.digest else "none",
         checksum=outcome.digest,
         verified="digest",
         method=ALREADY_THERE if outcome.already_there else "streamed",
@@ -233,9 +234,11 @@ def _answer(request: CopyRequest, outcome: Outcome, repository: str) -> CopyAnsw
     return CopyAnswer(done=True, result=result)
 
 
-def _check_progress(request: CopyRequest, outcome: Outcome) -> None:
+def _check_progress(request: CopyRequest, before: Progress, outcome: Outcome) -> None:
     # Not by sums of what is there: every invocation looks in another order, and at less when it stops.
-    if not outcome.arrivals:
+    # A blob that was sent whole may have arrived: the next invocation sees that, so each of them counts once.
+    sent = set(outcome.unconfirmed) - set(before.unconfirmed)
+    if not outcome.arrivals and not sent:
         raise PermanentError(
             ErrorCode.NO_PROGRESS,
             f"{request.copy_.uri}: nothing more arrived in a whole invocation; {outcome.moved:,} of "

@@ -20,7 +20,8 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to connect in, TLS included: botocore's clients have as many."""
 _LONGEST_LINE = 65_536
 _MOST_HEADERS = 200
-_STATUS = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?")
+_STATUS = re.compile(r"HTTP/1\.1 ([2-5][0-9]{2})(?: .*)?")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK = re.compile(r"([0-9A-Fa-f]{1,8})(?:;.*)?")
 
 
@@ -119,7 +120,7 @@ def _body(answers: BufferedReader, framing: Mapping[str, str]) -> bytes:
         while _line(answers):
             pass  # trailers
         return body
-    if framing["transfer-encoding"] or not framing["content-length"].isdecimal():
+    if framing["transfer-encoding"] or not _LENGTH.fullmatch(framing["content-length"]):
         raise OddAnswerError("a body without a length")
     return _exactly(answers, int(framing["content-length"]))
 

@@ -233,14 +233,14 @@ def _text(value: Any) -> str:
 
 @cache
 def _readers(shape: Any) -> dict[str, tuple[str, Callable[[str], Any]]]:
-    """Give by header the member of an answer and how to read it; but for times, which are texts or left out."""
+    """Give by header the member of an answer and how to read it. Of the times there are two, which stay texts."""
     by_type: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "long": int}
     readers = {
         member.serialization["name"].lower(): (name, by_type[member.type_name])
         for name, member in shape.members.items()
         if member.serialization.get("location") == "header" and member.type_name in by_type
     }
-    return {**readers, "expires": ("Expires", str)}
+    return {**readers, "expires": ("Expires", str), "last-modified": ("LastModified", str)}
 
 
 def _members(shape: Any, headers: Mapping[str, str]) -> dict[str, Any]:

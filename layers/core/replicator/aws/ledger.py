@@ -64,7 +64,7 @@ class Ledger(LedgerItems):
             telling = {":told": told} if told else {}
             claimed, old = self.update(
                 source_arn,
-                "SET #state = :running, event = :event, claimed_at = :now, unsettled = :account, "
+                "SET #state = :running, event = :event, event_arn = :arn, claimed_at = :now, unsettled = :account, "
                 f"#schema = :schema{', told = :told' if told else ''} "
                 "ADD wanted :one, attempt :one REMOVE execution_arn, read_at",
                 _and_newer(
@@ -79,6 +79,7 @@ class Ledger(LedgerItems):
                     ":failed": State.FAILED,
                     ":idle": State.IDLE,
                     ":event": event,
+                    ":arn": source_arn,
                     ":now": instant(now),
                     ":account": ModelPackageArn.parse(source_arn).account,
                     ":one": 1,
@@ -141,13 +142,19 @@ class Ledger(LedgerItems):
         """Note what is wanted, before the source is read. Raises `SupersededError`."""
         return self._held(source_arn, attempt, "SET seen = wanted, read_at = :now", {":now": instant(now)})
 
-    def creating(self, source_arn: str, attempt: int, now: datetime) -> None:
-        """Note that a mirror may exist from now on. Raises `SupersededError`."""
+    def creating(self, source_arn: str, attempt: int, group: str, now: datetime) -> None:
+        """Note that a mirror may exist from now on. Raises `SupersededError`.
+
+        Parameters
+        ----------
+        group
+            Of the source, as people wrote it: the mirror is looked for by it when the source is gone.
+        """
         self._held(
             source_arn,
             attempt,
-            "SET creating_since = if_not_exists(creating_since, :now)",
-            {":now": instant(now)},
+            "SET creating_since = if_not_exists(creating_since, :now), source_group = :group",
+            {":now": instant(now), ":group": group},
         )
 
     def applied(
@@ -158,8 +165,10 @@ class Ledger(LedgerItems):
         hub_arn: str,
         fingerprint: str,
         locations: Mapping[str, str],
+        pins: Mapping[str, str],
         written: Written,
         now: datetime,
+        group: str | None,
         created: str | None = None,
         read_at: str | None = None,
     ) -> None:
@@ -167,22 +176,28 @@ class Ledger(LedgerItems):
 
         Parameters
         ----------
+        group
+            Of the source, as people wrote it; None when a source that is gone left only its ARN.
         read_at
             Of the round, when it found the source and the mirror shows all of it.
         """
         self._held(
             source_arn,
             attempt,
-            "SET hub_arn = :hub, fingerprint = :print, locations = :locations, written = :written, "
-            "source_approval = :approval, source_created = :created, applied_at = :now" + _found(read_at),
+            "SET hub_arn = :hub, fingerprint = :print, locations = :locations, pins = :pins, written = :written, "
+            "source_approval = :approval, hub_approval = :status, source_created = :created, source_group = :group, "
+            "applied_at = :now" + _found(read_at),
             {
                 **({":read": read_at} if read_at else {}),
                 ":hub": hub_arn,
                 ":print": fingerprint,
                 ":locations": dict(locations),
+                ":pins": dict(pins),
                 ":written": dict(written.members),
                 ":approval": written.source_approval,
+                ":status": written.hub_approval,
                 ":created": created,
+                ":group": group,
                 ":now": instant(now),
             },
         )

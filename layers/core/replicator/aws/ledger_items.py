@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from replicator.aws.failures import in_hub
 from replicator.aws.sessions import client_config
 from replicator.errors import PermanentError
+from replicator.identifiers import version_key
 from replicator.ledger import SCHEMA, Entry, State
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ UNSETTLED = "unsettled"
 
 
 class LedgerItems:
-    """One table, its key ``source_arn``.
+    """One table. Its key ``source_arn`` is the `version_key` of the ARN, so that two spellings name one item.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class LedgerItems:
         """Read an item, consistently."""
         with in_hub(f"reading the ledger's item of {source_arn}"):
             answer = self._client.get_item(
-                TableName=self._table, Key={"source_arn": {"S": source_arn}}, ConsistentRead=True
+                TableName=self._table, Key={"source_arn": {"S": version_key(source_arn)}}, ConsistentRead=True
             )
         return entry_of(answer["Item"]) if "Item" in answer else None
 
@@ -67,7 +68,7 @@ class LedgerItems:
             with in_hub(f"writing the ledger's item of {source_arn}"):
                 answer = self._client.update_item(
                     TableName=self._table,
-                    Key={"source_arn": {"S": source_arn}},
+                    Key={"source_arn": {"S": version_key(source_arn)}},
                     UpdateExpression=expression,
                     # Whatever the item holds, one of a newer release is left alone.
                     ConditionExpression=f"(attribute_not_exists(#schema) OR #schema <= :schema) AND ({condition})",

@@ -9,6 +9,7 @@ from replicator.aws.failures import in_hub
 from replicator.aws.ledger_items import entry_of
 from replicator.aws.sessions import client_config
 from replicator.errors import ErrorCode, PermanentError, RetryableError
+from replicator.identifiers import version_key
 from replicator.ledger import Entry, State
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # What reconciling needs of an item; the locations of a large package are left where they are.
 _MEMBERS = (
     "source_arn", "state", "schema", "attempt", "read_at", "finished_at", "code", "hub_arn", "fingerprint",
-    "source_created", "source_approval", "written",
+    "source_created", "source_approval", "written", "event_arn", "source_group",
 )  # fmt: skip
 _NAMES = {f"#{i}": name for i, name in enumerate(_MEMBERS)}  # some of them are reserved words
 # BatchGetItem: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
@@ -41,7 +42,7 @@ class Page:
 
 
 class LedgerPages:
-    """One table, its key ``source_arn``.
+    """One table; its key is that of `replicator.aws.ledger_items.LedgerItems`.
 
     Parameters
     ----------
@@ -58,7 +59,9 @@ class LedgerPages:
 
     def page(self, after: str | None, size: int) -> Page:
         """Read up to ``size`` items after one; None for the first."""
-        start: dict[str, Any] = {"ExclusiveStartKey": {"source_arn": {"S": after}}} if after else {}
+        start: dict[str, Any] = (
+            {"ExclusiveStartKey": {"source_arn": {"S": version_key(after)}}} if after else {}
+        )
         with in_hub(f"reading a page of the ledger {self._table}"):
             answer = self._client.scan(TableName=self._table, Limit=size, **_projection(), **start)
         unknown: dict[str, PermanentError] = {}
@@ -67,26 +70,27 @@ class LedgerPages:
         return Page(entries, unknown, last["source_arn"]["S"] if last else None)
 
     def among(self, source_arns: Iterable[str]) -> dict[str, Entry]:
-        """Read the items of these versions, consistently, as far as there are any.
+        """Read the items of these versions, consistently, as far as there are any; by the ARNs as they are given.
 
         An item that this release does not understand counts as running: nothing is done about it.
         """
-        arns, found = sorted(set(source_arns)), dict[str, Entry]()
-        for start in range(0, len(arns), _BATCH):
-            found |= self._batch(arns[start : start + _BATCH])
-        return found
+        given, found = sorted(set(source_arns)), dict[str, Entry]()
+        keys = sorted({version_key(arn) for arn in given})  # BatchGetItem refuses a key that comes twice
+        for start in range(0, len(keys), _BATCH):
+            found |= self._batch(keys[start : start + _BATCH])
+        return {arn: found[version_key(arn)] for arn in given if version_key(arn) in found}
 
-    def _batch(self, arns: list[str]) -> dict[str, Entry]:
+    def _batch(self, keys: list[str]) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         rest: Any = {
             self._table: {
-                "Keys": [{"source_arn": {"S": arn}} for arn in arns],
+                "Keys": [{"source_arn": {"S": key}} for key in keys],
                 "ConsistentRead": True,
                 **_projection(),
             }
         }
         for pause in (*_PAUSES, None):
-            with in_hub(f"reading {len(arns)} items of the ledger {self._table}"):
+            with in_hub(f"reading {len(keys)} items of the ledger {self._table}"):
                 answer = self._client.batch_get_item(RequestItems=rest)
             for item in answer["Responses"].get(self._table, []):
                 found[item["source_arn"]["S"]] = _entry(item, {})

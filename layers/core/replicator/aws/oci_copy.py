@@ -80,6 +80,9 @@ class Copier:
     """Digests of the blobs that are at the destination."""
     begun: set[str] = field(default_factory=set)
     """Digests of the blobs of which this copy opened an upload."""
+    unconfirmed: set[str] = field(default_factory=set)
+    """Digests of the blobs that were sent whole, by this copy or an earlier one, while no answer came before the
+    deadline. What is found at the destination later has arrived."""
 
     @classmethod
     def between(
@@ -90,6 +93,7 @@ class Copier:
         time_left: Callable[[], float] = lambda: float("inf"),
         streams: int = STREAMS,
         backoff_seconds: float = 0.5,
+        unconfirmed: Iterable[str] = (),
     ) -> Copier:
         """Make a copier.
 
@@ -103,6 +107,8 @@ class Copier:
             Blobs at once; memory is a buffer of 1 MiB for each.
         backoff_seconds
             Upper bound of the first pause after a failure that may pass.
+        unconfirmed
+            Digests of blobs that an earlier copy sent whole without an answer.
         """
         budget = Budget(time_left, backoff_seconds)
         connections = Connections(budget)
@@ -111,6 +117,7 @@ class Copier:
             Repository(destination, Side.HUB, connections),
             budget,
             streams,
+            unconfirmed=set(unconfirmed),
         )
 
     def close(self) -> None:
@@ -207,8 +214,9 @@ class Copier:
     def _copy_blob(self, blob: Descriptor, buffer: memoryview) -> None:
         """Copy one blob from its first byte: upload sessions of registries do not resume reliably."""
         if self.hub.has_blob(blob):
-            # It may be ours: an upload can succeed and its answer be lost.
-            self.tally.there(blob.size, new=blob.digest in self.begun)
+            # It may be ours: an upload can succeed and its answer be lost, or come after the deadline.
+            self.tally.there(blob.size, new=blob.digest in self.begun | self.unconfirmed)
+            self.unconfirmed.discard(blob.digest)
             return
         # The source first: when it fails, no upload session is left behind.
         with self.source.open_blob(blob) as incoming:
@@ -217,10 +225,14 @@ class Copier:
             if session is not None:
                 self.begun.add(blob.digest)
                 self.hub.upload(session, blob, self._verified(incoming, blob, buffer))
+            self.unconfirmed.discard(blob.digest)
         self.tally.there(blob.size, 0 if session is None else blob.size, new=True)
 
     def _verified(self, incoming: Incoming, blob: Descriptor, buffer: memoryview) -> Iterator[memoryview]:
-        """Give a blob's bytes, the last piece only when the digest of all of them is right."""
+        """Give a blob's bytes, the last piece only when the digest of all of them is right.
+
+        When the last piece has been taken, the blob is sent and not confirmed.
+        """
         hasher = hashlib.sha256()
         left = blob.size
         while left:
@@ -235,6 +247,7 @@ class Copier:
             if left == 0 and f"sha256:{hasher.hexdigest()}" != blob.digest:
                 raise self._mismatch(blob, "it came with other bytes")
             yield buffer[:count]
+        self.unconfirmed.add(blob.digest)
 
     def _check_bounds(self, digest: str, fetched: int, held: int, level: int) -> None:
         for too_large, bound in (
@@ -267,13 +280,11 @@ class Copier:
             self.tally.there(len(manifest.raw), len(manifest.raw))
             return answer
         failure = self.hub.failure(answer, f"putting the manifest of {image}")
-        if isinstance(failure, PermanentError) and failure.code is ErrorCode.IMAGE_REJECTED:
-            # Amazon ECR refuses to put the same image again under an immutable tag: another run was quicker.
-            if self.hub.head_manifest(reference) == manifest.digest:
-                self.tally.there(len(manifest.raw))
-                return answer
-            if "BLOB_UNKNOWN" in failure.message:
-                raise TransientError(ErrorCode.SERVICE_UNAVAILABLE, failure.message)
+        rejected = isinstance(failure, PermanentError) and failure.code is ErrorCode.IMAGE_REJECTED
+        # Amazon ECR refuses to put the same image again under an immutable tag: another run was quicker.
+        if rejected and self.hub.head_manifest(reference) == manifest.digest:
+            self.tally.there(len(manifest.raw))
+            return answer
         raise failure
 
     def _missing(self, reference: str, above: str | None = None) -> PermanentError:

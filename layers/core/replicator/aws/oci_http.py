@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from replicator.errors import ErrorCode, RetryableError
+from replicator.redaction import redacted
 
 if TYPE_CHECKING:
     import socket
@@ -39,9 +40,9 @@ class TransientError(Exception):
     """One request failed in a way that may pass: `attempt` tries again, then it is a `RetryableError`."""
 
     def __init__(self, code: ErrorCode, message: str, retry_after: float = 0.0) -> None:
-        super().__init__(message)
+        super().__init__(redacted(message))
         self.code = code
-        self.message = message
+        self.message = redacted(message)
         self.retry_after = retry_after
 
 
@@ -298,7 +299,7 @@ class Connections:
 def retry_after(answer: Answer) -> float:
     """Tell how many seconds the server asks to wait, a minute at most; 0 when it does not say."""
     text = answer.headers.get("retry-after", "")
-    return min(float(text), 60.0) if text.isdecimal() else 0.0
+    return min(float(text), 60.0) if text.isascii() and text.isdecimal() else 0.0
 
 
 def _target(url: str) -> str:

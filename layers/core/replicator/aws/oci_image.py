@@ -12,7 +12,7 @@ from replicator.aws.oci_referrers import Followers
 from replicator.errors import RetryableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from replicator.aws.oci_manifest import Manifest
     from replicator.aws.oci_registry import Place
@@ -41,6 +41,8 @@ class Outcome:
     """Why some of those were not."""
     stopped: str | None = None
     """Why it stopped, where that was not for the time."""
+    unconfirmed: tuple[str, ...] = ()
+    """Digests of blobs that were sent whole, by this call or an earlier one, and have not been seen to arrive."""
 
 
 def copy_image(
@@ -52,6 +54,7 @@ def copy_image(
     prepare: Callable[[], object] = lambda: None,
     streams: int = STREAMS,
     backoff_seconds: float = 0.5,
+    unconfirmed: Iterable[str] = (),
 ) -> Outcome:
     """Copy an image; safe to repeat, and to go on with after a stop or a crash.
 
@@ -71,6 +74,8 @@ def copy_image(
         Blobs at once; memory is a buffer of 1 MiB for each.
     backoff_seconds
         Upper bound of the first pause after a failure that may pass; doubled for each further one.
+    unconfirmed
+        Of the outcome of the call before: such a blob counts as an arrival when it is found.
 
     Raises
     ------
@@ -78,7 +83,12 @@ def copy_image(
         With the image's name and what to do about it; the second only when nothing has arrived in this call.
     """
     copier = Copier.between(
-        source, destination, time_left=time_left, streams=streams, backoff_seconds=backoff_seconds
+        source,
+        destination,
+        time_left=time_left,
+        streams=streams,
+        backoff_seconds=backoff_seconds,
+        unconfirmed=unconfirmed,
     )
     followers = Followers(copier)
     tally = copier.tally
@@ -111,6 +121,7 @@ def copy_image(
         followers.copied,
         tuple(followers.left_behind),
         stopped,
+        tuple(sorted(copier.unconfirmed)),
     )
 
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 COSIGN_SUFFIXES = (".sig", ".att", ".sbom")
 MOST_REFERRERS = 200
-_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+MOST_PAGES = 50
+"""A registry may give pages without an entry for ever."""
+# No part can hold the beginning of another, so a long header takes no longer than it is.
+_NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 
 
 def fallback_tag(digest: str) -> str:
@@ -114,7 +117,14 @@ class Followers:
         """List the referrers of a manifest by the API; None where there is none."""
         entries: list[dict[str, Any]] = []
         page = digest
+        pages = 0
         while len(entries) <= MOST_REFERRERS:
+            pages += 1
+            if pages > MOST_PAGES:
+                self.left_behind.append(
+                    f"the list of what refers to {digest} has more than {MOST_PAGES} pages: the others stay behind"
+                )
+                break
             try:
                 answer = self._sure(self.copier.source.referrers, page)
             except PermanentError as error:
@@ -131,7 +141,11 @@ class Followers:
             link = _NEXT.search(answer.headers.get("link", ""))
             if link is None:
                 break
-            target = urlsplit(urljoin(answer.url, link[1]))
+            try:
+                target = urlsplit(urljoin(answer.url, link[1]))
+            except ValueError as error:
+                self.left_behind.append(f"the list of what refers to {digest} ends early: {error}")
+                break
             page = f"{target.path.partition('/referrers/')[2]}?{target.query}"
         return entries
 

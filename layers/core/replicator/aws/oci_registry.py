@@ -5,7 +5,6 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
+from replicator.aws.oci_codes import ABSENT, ACCESS, NOT_YET, Code, codes_of, text_of
 from replicator.aws.oci_http import Answer, TransientError, origin, retry_after
 from replicator.aws.oci_manifest import ACCEPT, Descriptor, Manifest, digest_of, read_manifest, refuse_large
 from replicator.errors import ErrorCode, PermanentError
@@ -49,11 +49,14 @@ class Registry:
     renew
         Gives another value when this one is refused, which it is when it has expired. Called once: a copy
         lives for minutes.
+    redirects_to
+        Whether a registry that is reached by https may redirect to another host, by its name; none by default.
     """
 
     base_url: str
     authorization: str | None = None
     renew: Callable[[], str] | None = None
+    redirects_to: Callable[[str], bool] = lambda _: False
     _renewed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
@@ -101,6 +104,9 @@ class Repository:
         self.side = side
         self.connections = connections
         self._neighbours = deque(place.mount_from)
+        self._neighbours_lock = threading.Lock()
+        self._invalid: set[str] = set()
+        """Digests of the blobs of which an upload was called invalid after all their bytes had been sent."""
 
     def head_manifest(self, reference: str) -> str | None:
         """Tell the digest that a tag or digest stands for, without its bytes; None when it is not there."""
@@ -169,17 +175,17 @@ class Repository:
         about one neighbour for each blob, because every further question would leave a session behind.
         https://github.com/opencontainers/distribution-spec/blob/main/spec.md#mounting-a-blob-from-another-repository
         """
-        neighbour = next(iter(self._neighbours.copy()), None)
+        with self._neighbours_lock:
+            neighbour = self._neighbours[0] if self._neighbours else None
         answer = self._post_upload(blob, neighbour)
         if neighbour:
             if answer.status == 201:
                 return None
             if answer.status == 202:
-                self._neighbours.rotate(-1)  # the next blob may be in another
+                self._put_last(neighbour)  # the next blob may be in another
             elif 400 <= answer.status < 500 and answer.status not in (408, 429):
                 # It is not there yet, or may not be read: that is no reason not to send the blob.
-                with suppress(ValueError):
-                    self._neighbours.remove(neighbour)
+                self._remove(neighbour)
                 answer = self._post_upload(blob, None)
         doing = f"opening an upload to {self.place.name}"
         if answer.status == 404:
@@ -191,6 +197,16 @@ class Repository:
             raise self._protocol(f"{doing}: no Location came")
         return self._follow(answer.url, answer.headers["location"])
 
+    def _put_last(self, neighbour: str) -> None:
+        """Ask the other neighbours first from now on, unless another thread, which asked the same one, saw to that."""
+        with self._neighbours_lock:
+            if self._neighbours and self._neighbours[0] == neighbour:
+                self._neighbours.rotate(-1)
+
+    def _remove(self, neighbour: str) -> None:
+        with self._neighbours_lock, suppress(ValueError):
+            self._neighbours.remove(neighbour)
+
     def _post_upload(self, blob: Descriptor, neighbour: str | None) -> Answer:
         mount = f"?mount={quote(blob.digest, safe='')}&from={quote(neighbour, safe='')}" if neighbour else ""
         return self._request("POST", f"blobs/uploads/{mount}", {"Content-Length": "0"})
@@ -199,34 +215,75 @@ class Repository:
         """Send a whole blob to an upload session in one request, which also completes it."""
         url = f"{session}{'&' if urlsplit(session).query else '?'}digest={quote(blob.digest, safe='')}"
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
-        answer = self.connections.upload("PUT", url, self._headers(url, headers), chunks)
+        sent = 0
+
+        def counted() -> Iterator[memoryview]:
+            nonlocal sent
+            for chunk in chunks:
+                yield chunk
+                sent += len(chunk)
+
+        answer = self.connections.upload("PUT", url, self._headers(url, headers), counted())
         if answer.status in (201, 204):
             return
-        failure = self.failure(answer, f"completing {blob.digest} in {self.place.name}")
+        doing = f"completing {blob.digest} in {self.place.name}"
+        if answer.status in (400, 416) and Code.BLOB_UPLOAD_INVALID in codes_of(answer.body):
+            failure = self._invalid_upload(answer, blob, doing, whole=sent == blob.size)
+        else:
+            failure = self.failure(answer, doing)
         # Another copy of the same blob may have been quicker, which a registry may take for a conflict.
         if isinstance(failure, PermanentError) and answer.status not in (401, 403) and self.has_blob(blob):
             return
         raise failure
 
+    def _invalid_upload(
+        self, answer: Answer, blob: Descriptor, doing: str, *, whole: bool
+    ) -> TransientError | PermanentError:
+        """Say what ``BLOB_UPLOAD_INVALID`` means: only its text tells one of its meanings from another.
+
+        What was sent was compared with the digest on its way, so the registry should not see another one. A session
+        that went wrong is over with a new upload, in one request from the first byte. What is refused again in that
+        way, whole and not empty, can only have another digest at the registry.
+        """
+        words = f"{answer.status} {text_of(answer.body)}"
+        said = f"{doing}: the hub's registry called the upload invalid ({words})"
+        if blob.size == 0:
+            return PermanentError(
+                ErrorCode.IMAGE_REJECTED,
+                f"{said}. The layer has no bytes, and Amazon ECR takes no empty layer: build the image without it.",
+            )
+        # 416: a part that does not follow the part before it (apple/container#1895).
+        about_content = whole and answer.status == 400
+        if about_content and blob.digest in self._invalid:
+            return PermanentError(
+                ErrorCode.DIGEST_MISMATCH,
+                f"{said}, twice, though the bytes that were sent have this digest: they were changed on their way to "
+                "the registry. Look for a proxy between the copy-image function and the registry, then redrive.",
+            )
+        if about_content:
+            self._invalid.add(blob.digest)
+        return TransientError(ErrorCode.SERVICE_UNAVAILABLE, said)
+
     def referrers(self, page: str) -> Answer | None:
         """Ask for what refers to a manifest, by its digest or where a further page is. None when it is not there."""
         answer = self._request("GET", f"referrers/{page}", {"Accept": ACCEPT})
-        if answer.status in _NO_API:
+        if answer.status in _NO_API and not codes_of(answer.body) & (ACCESS | {Code.TOOMANYREQUESTS}):
             return None
         if answer.status != 200:
             raise self.failure(answer, f"listing what refers to {self.place.image(page)}")
         return answer
 
     def failure(self, answer: Answer, doing: str) -> TransientError | PermanentError:
-        """Say what an answer that nobody hoped for means."""
-        said = f"{answer.status} {_said(answer)}".strip()
-        if answer.status == 429:
+        """Say what an answer means that is no success: by its status, and by its codes where they say more."""
+        codes = codes_of(answer.body)
+        said = f"{answer.status} {text_of(answer.body)}".strip()
+        if answer.status == 429 or Code.TOOMANYREQUESTS in codes:
             return TransientError(ErrorCode.THROTTLED, f"{doing}: throttled ({said})", retry_after(answer))
         if answer.status >= 500 or answer.status == 408:
             return TransientError(
                 ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: the registry failed ({said})", retry_after(answer)
             )
-        if answer.status in (401, 403):
+        if answer.status in (401, 403) or codes & ACCESS:
             # Has the token expired, or may we not? Words that tell do not come with every answer: HEAD has none.
             if answer.authorization and self.place.registry.renew_authorization(answer.authorization):
                 return TransientError(ErrorCode.SERVICE_UNAVAILABLE, f"{doing}: {said}")
@@ -234,9 +291,8 @@ class Repository:
         if answer.status < 400:
             return self._protocol(f"{doing}: an unexpected answer came ({said})")
         if self.side is Side.HUB:
-            code = ErrorCode.DIGEST_MISMATCH if "DIGEST_INVALID" in said else ErrorCode.IMAGE_REJECTED
-            return PermanentError(code, f"{doing}: the hub's registry refused it ({said}).")
-        if answer.status == 404:
+            return _refused_by_hub(codes, f"{doing}: the hub's registry refused it ({said}).")
+        if answer.status == 404 or codes & ABSENT:
             return PermanentError(
                 ErrorCode.SOURCE_IMAGE_MISSING,
                 f"{doing}: it is not there ({said}). Push the image again, then redrive.",
@@ -272,9 +328,19 @@ class Repository:
         )
 
     def _follow(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        if urlsplit(target).scheme != "https" and urlsplit(url).scheme == "https":
-            raise self._protocol(f"{self.place.name} redirects from https to {urlsplit(target).scheme}")
+        try:
+            target = urljoin(url, location)
+            scheme, host, _ = origin(target)
+        except ValueError as error:
+            raise self._protocol(
+                f"{self.place.name} redirects to an address that is none: {error}"
+            ) from error
+        registry = self.place.registry
+        if urlsplit(url).scheme == "https":
+            if scheme != "https":
+                raise self._protocol(f"{self.place.name} redirects from https to {scheme}")
+            if origin(target) != origin(registry.base_url) and not registry.redirects_to(host):
+                raise self._protocol(f"{self.place.name} redirects to {host}, which is not a host of its own")
         return target
 
     def _url(self, path: str) -> str:
@@ -300,12 +366,9 @@ class Repository:
             raise self._protocol(f"a web page came from {self.place.name} for {path}")
 
 
-def _said(answer: Answer) -> str:
-    """Give the registry's own words, cut to what a message can hold."""
-    try:
-        errors = json.loads(answer.body)["errors"]
-        return "; ".join(f"{error.get('code', '')} {error.get('message', '')}".strip() for error in errors)[
-            :500
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return answer.body[:120].decode("utf-8", "replace").replace("\n", " ").strip()
+def _refused_by_hub(codes: frozenset[str], what: str) -> TransientError | PermanentError:
+    if Code.DIGEST_INVALID in codes:
+        return PermanentError(ErrorCode.DIGEST_MISMATCH, what)
+    if codes & NOT_YET:
+        return TransientError(ErrorCode.SERVICE_UNAVAILABLE, what)
+    return PermanentError(ErrorCode.IMAGE_REJECTED, what)

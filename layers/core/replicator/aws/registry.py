@@ -93,6 +93,17 @@ class Registry:
         answer.pop("ResponseMetadata", None)
         return answer
 
+    def describe_version(self, arn: ModelPackageArn, group: str | None = None) -> dict[str, Any] | None:
+        """Describe a version of a group; None when there is none under any spelling of its ARN that is known.
+
+        Parameters
+        ----------
+        group
+            Its group as people wrote it, where that is known. Nothing says that an ARN in another spelling is found.
+        """
+        spellings = dict.fromkeys((str(arn), str(arn.spelled(group)) if group else str(arn)))
+        return next((found for text in spellings if (found := self.describe(text)) is not None), None)
+
     def group(self, name: str) -> Group | None:
         """Describe a group with its tags; None when there is none of that name."""
         doing = f"describing the model package group {name}"
@@ -109,18 +120,15 @@ class Registry:
             tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
         return Group(name, answer.get("ModelPackageGroupDescription"), tags)
 
-    def groups_page(self, token: str | None, containing: str | None = None) -> tuple[list[str], str | None]:
+    def groups_page(self, token: str | None) -> tuple[list[str], str | None]:
         """List names of groups, and give the token of the next page.
 
         Parameters
         ----------
         token
             Of this page. Listing begins anew with one that SageMaker does not know any more.
-        containing
-            Only names that contain this.
         """
-        more: dict[str, Any] = {"NameContains": containing} if containing else {}
-        more |= {"MaxResults": _PAGE, "SortBy": "Name", "SortOrder": "Ascending"}
+        more: dict[str, Any] = {"MaxResults": _PAGE, "SortBy": "Name", "SortOrder": "Ascending"}
         with translated(
             "listing the model package groups", denied=self._denied, otherwise=ErrorCode.PACKAGE_NOT_FOUND
         ):
@@ -205,7 +213,7 @@ class Registry:
                 "deploy a newer release.",
             )
 
-    def find_mirror(self, group: str, source_arn: ModelPackageArn, since: datetime) -> str | None:
+    def find_mirror(self, group: str, source_arn: ModelPackageArn, since: datetime, hub: str) -> str | None:
         """Look for a mirror that an earlier attempt made and could not note any more.
 
         Parameters
@@ -213,9 +221,11 @@ class Registry:
         group
             Of the hub.
         source_arn
-            Which the mirror names in its provenance.
+            Which the mirror names in its provenance, in any spelling.
         since
             It cannot be older.
+        hub
+            The namespace that it names: another hub in the account may have a mirror of its own.
         """
         doing = f"looking for a mirror of {source_arn} in {group}"
         with translated(doing, denied=self._denied, otherwise=ErrorCode.HUB_REFUSED):
@@ -229,7 +239,6 @@ class Registry:
                     return None
                 raise
         for arn in arns:
-            mirror = self.describe(arn) or {}
-            if mirror.get("CustomerMetadataProperties", {}).get(provenance.SOURCE_ARN) == str(source_arn):
+            if provenance.is_mirror(self.describe(arn) or {}, source_arn, hub):
                 return arn
         return None

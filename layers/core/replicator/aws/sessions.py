@@ -83,7 +83,7 @@ class Sessions:
         sts = self.own.client("sts", region_name=self.region, config=client_config())
         answer = sts.assume_role(
             RoleArn=role_arn,
-            RoleSessionName=re.sub(r"[^\w+=,.@-]", "-", f"replicator-{account}"),
+            RoleSessionName=re.sub(r"[^\w+=,.@-]", "-", f"replicator-{account}", flags=re.ASCII),
             Tags=tags,
         )
         credentials = answer["Credentials"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicator.aws.failures import in_hub
 from replicator.aws.sessions import client_config
-from replicator.identifiers import ModelPackageArn
+from replicator.identifiers import ModelPackageArn, version_key
 
 if TYPE_CHECKING:
     import boto3
@@ -37,6 +37,7 @@ class Slots:
 
         True as well when the version holds one already.
         """
+        key = version_key(source_arn)
         with in_hub(f"taking a slot for {source_arn}"):
             try:
                 self._client.update_item(
@@ -45,8 +46,8 @@ class Slots:
                     ConditionExpression="attribute_not_exists(running) OR size(running) < :limit "
                     "OR contains(running, :arn)",
                     ExpressionAttributeValues={
-                        ":arns": {"SS": [source_arn]},
-                        ":arn": {"S": source_arn},
+                        ":arns": {"SS": [key]},
+                        ":arn": {"S": key},
                         ":limit": {"N": str(limit)},
                     },
                 )
@@ -60,11 +61,11 @@ class Slots:
             self._client.update_item(
                 **self._of(ModelPackageArn.parse(source_arn).account),
                 UpdateExpression="DELETE running :arns",
-                ExpressionAttributeValues={":arns": {"SS": [source_arn]}},
+                ExpressionAttributeValues={":arns": {"SS": [version_key(source_arn)]}},
             )
 
     def running(self, account: str) -> frozenset[str]:
-        """Give the ARNs of the versions of a spoke that hold a slot."""
+        """Return the keys (`version_key`) of the versions of a spoke that hold a slot."""
         with in_hub(f"reading the slots of {account}"):
             answer = self._client.get_item(**self._of(account), ConsistentRead=True)
         return frozenset(answer.get("Item", {}).get("running", {}).get("SS", []))

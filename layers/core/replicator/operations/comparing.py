@@ -69,7 +69,7 @@ class Comparing:
         if spoke is None or not settled:
             return Looked(arn.account, entry.source_arn, entry.source_arn)
         try:
-            found, counts = self._compare(entry, spoke)
+            found, counts = self._compare(arn, entry, spoke)
         except PermanentError as error:
             found, counts = [(Kind.UNREADABLE, str(error))], []
         findings = tuple(
@@ -78,25 +78,28 @@ class Comparing:
         )
         return Looked(arn.account, entry.source_arn, entry.source_arn, findings, tuple(counts))
 
-    def _compare(self, entry: Entry, spoke: Registry) -> tuple[list[tuple[Kind, str]], list[str]]:
-        source = self._describe(spoke, entry.source_arn)
+    def _compare(
+        self, arn: ModelPackageArn, entry: Entry, spoke: Registry
+    ) -> tuple[list[tuple[Kind, str]], list[str]]:
+        source = self._describe(lambda: spoke.describe_version(arn, entry.source_group))
         if entry.state is State.FAILED:
             return failed(entry, source, self.now()), ["compared"]
         counts = ["compared", *(["marked"] if source is None and entry.fingerprint == GONE else [])]
         if source is None or entry.hub_arn is None:
             return compared(entry, None, None, self.mirrored), counts
-        mirror = self._describe(self.hub, entry.hub_arn)
+        hub_arn = entry.hub_arn
+        mirror = self._describe(lambda: self.hub.describe(hub_arn))
         return compared(entry, source, mirror, self.mirrored), counts
 
-    def _describe(self, registry: Registry, arn: str) -> Description | None:
+    def _describe(self, describe: Callable[[], Description | None]) -> Description | None:
         for pause in _PAUSES:
             try:
-                return registry.describe(arn)
+                return describe()
             except RetryableError:
                 if self.budget.over:
                     raise
                 self.budget.sleep(pause)
-        return registry.describe(arn)
+        return describe()
 
 
 def _undisturbed(then: Entry, now: Entry | None) -> bool:

@@ -12,6 +12,7 @@ from replicator.aws.failures import in_hub
 from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
+from replicator.redaction import redacted
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -54,7 +55,7 @@ def send(
     Parameters
     ----------
     body
-        Exactly as intake takes it again.
+        As intake takes it again. An execution reads the package itself, so it misses no secret of the message.
     code, reason
         What happened and what to do.
     source_arn
@@ -62,9 +63,9 @@ def send(
     """
     attributes = {
         "code": code,
-        "reason": reason[:_REASON_MAX],
+        "reason": redacted(reason)[:_REASON_MAX],
         "failed_at": now.isoformat(),
-        "source_arn": source_arn and source_arn[:_ARN_MAX],
+        "source_arn": source_arn and redacted(source_arn)[:_ARN_MAX],
         "attempt": str(attempt) if attempt else None,
     }
     typed: dict[str, MessageAttributeValueTypeDef] = {
@@ -73,7 +74,7 @@ def send(
         if value
     }
     with in_hub(f"sending {source_arn or 'a message'} to {queue_url}"):
-        sqs.send_message(QueueUrl=queue_url, MessageBody=sendable(body), MessageAttributes=typed)
+        sqs.send_message(QueueUrl=queue_url, MessageBody=sendable(redacted(body)), MessageAttributes=typed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,10 @@ class Letter:
         return cls(
             message_id=message["MessageId"],
             receipt_handle=message["ReceiptHandle"],
-            body=message["Body"],
+            body=redacted(message["Body"]),
             code=code[:_CODE_MAX],
-            reason=reason[:_REASON_MAX],
-            source_arn=source_arn and source_arn[:_ARN_MAX],
+            reason=redacted(reason)[:_REASON_MAX],
+            source_arn=source_arn and redacted(source_arn)[:_ARN_MAX],
             account=account and account[:_CODE_MAX],
             sent=datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC),
         )

@@ -12,6 +12,7 @@ from replicator.identifiers import ModelPackageArn
 from replicator.ledger import SupersededError
 from replicator.model import Frozen
 from replicator.operations import dead_letters
+from replicator.redaction import redacted
 from replicator.steps import Action, PlanAnswer
 
 if TYPE_CHECKING:
@@ -56,10 +57,11 @@ def read_failure(request: FailureRequest) -> tuple[ErrorCode, str]:
     name, cause = str(request.error.get("Error", "")), str(request.error.get("Cause", ""))
     try:
         message = str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         message = cause
-    # What the dead letter may say, the ledger and the event take as well.
-    message = dead_letters.sendable(message)
+    # What the dead letter may say, the ledger and the event take as well. An error that is not one of ours still
+    # says whatever its library put into it.
+    message = dead_letters.sendable(redacted(message))
     code, reason = read_coded(message)
     if code is not ErrorCode.UNEXPECTED:
         return code, reason

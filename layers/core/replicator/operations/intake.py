@@ -15,6 +15,7 @@ from replicator.events import ModelPackageEvent, admit
 from replicator.ledger import execution_name, seen_after, told
 from replicator.operations import dead_letters
 from replicator.policy import REJECTED
+from replicator.redaction import redacted
 from replicator.steps import RunInput
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Intake:
         source_arn = None
         try:
             event = ModelPackageEvent.from_message(body)
-            source_arn = event.detail.arn
+            source_arn = redacted(event.detail.arn)
             admit(
                 event,
                 hub_account=self.settings.hub_account,
@@ -135,6 +136,8 @@ class Intake:
         )
         if claim.outcome is not Outcome.CLAIMED:
             return Taken(source_arn, claim.outcome.lower())
+        # In the spelling of the event that claimed the attempt: the input of an execution is part of its identity.
+        source_arn = claim.entry.source_arn
         attempt: int | None = claim.entry.attempt
         while attempt is not None:
             try:

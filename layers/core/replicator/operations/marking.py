@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from replicator.events import ReplicationDetail
+from replicator.identifiers import SourceVersion
 from replicator.mirror import APPROVAL
 from replicator.mirror_update import source_deleted, written_rejection
 from replicator.operations.finishing import finish
@@ -55,15 +56,22 @@ class Marking:
         if hub_arn is None:
             raise package_not_found(arn)
         rejection = _rejection(arn) if entry.rejected_unread else None
-        mirror = self.hub.describe(hub_arn)
+        mirror, approval = self.hub.describe(hub_arn), entry.written.hub_approval
         if mirror is not None:
             change = source_deleted(mirror, self.now().strftime("%Y-%m-%dT%H:%M:%SZ"), rejection)
             if change.request:
                 # Whatever dies from here on, the next run compares again: no source has this fingerprint.
                 self._applied(entry, hub_arn, "", entry.written)
                 self.hub.update(hub_arn, change.request)
+                persons = self.policy.hub_approval_status == "Mirrored" and mirror.get(APPROVAL) != approval
+                # What a person decided stays theirs, should the source come back and be approved.
+                approval = approval if persons else change.request.get(APPROVAL, approval)
                 mirror = {**mirror, **change.request}
-        after = written_rejection(mirror or {}, entry.written, rejection) if rejection else entry.written
+        after = (
+            written_rejection(mirror or {}, entry.written, rejection, approval)
+            if rejection
+            else entry.written
+        )
         self._applied(entry, hub_arn, GONE, after)
         self._publish(arn, hub_arn, mirror, rejection)
         over = finish(self.ledger, self.slots, entry.source_arn, entry.attempt, self.now())
@@ -74,7 +82,9 @@ class Marking:
         if entry.creating_since is None:
             return None
         since = datetime.fromisoformat(entry.creating_since) - _SKEW
-        return self.hub.find_mirror(self.policy.group_name(arn.account, arn.group), arn, since)
+        source = SourceVersion.remembered(arn, entry.source_group)
+        group = self.policy.group_name(source.account, source.group)
+        return self.hub.find_mirror(group, arn, since, self.policy.namespace)
 
     def _applied(self, entry: Entry, hub_arn: str, fingerprint: str, written: Written) -> None:
         self.ledger.applied(
@@ -83,8 +93,10 @@ class Marking:
             hub_arn=hub_arn,
             fingerprint=fingerprint,
             locations=entry.locations,
+            pins=entry.pins,
             written=written,
             now=self.now(),
+            group=entry.source_group,
             created=entry.source_created,
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator.errors import PermanentError
+from replicator.identifiers import SourceVersion
 from replicator.ledger import SupersededError
 from replicator.operations.finishing import finish
 from replicator.plan import plan, plan_without_source
@@ -43,7 +44,7 @@ class Planning:
         except SupersededError as error:
             return PlanAnswer(action=Action.NOTHING, reason=str(error), wanted=0)
         spoke = self.spoke()
-        source = spoke.describe(str(arn))
+        source = spoke.describe_version(arn, entry.source_group)
         begun = entry.creating_since is not None
         try:
             if source is None:
@@ -73,5 +74,5 @@ class Planning:
     ) -> dict[str, str]:
         if entry.known or not self.policy.asks_for_tags:
             return {}
-        group = spoke.group(str(source.get("ModelPackageGroupName") or arn.group))
+        group = spoke.group(SourceVersion.described(arn, source).group)
         return group.tags if group else {}

@@ -93,7 +93,7 @@ class Job:
         return arn.account in self.accounts and self.concerns_group(arn.group)
 
     def concerns_group(self, name: str) -> bool:
-        """Tell whether a group is asked for. ARNs spell its name in lower case."""
+        """Tell whether a group is asked for, in any spelling: an ARN may have its name in lower case."""
         return self.request.group is None or self.request.group.lower() == name.lower()
 
 
@@ -203,7 +203,8 @@ class Reconciling:
     def _groups(self, job: Job, account: str, registry: Registry) -> None:
         while True:
             self._check(job)
-            names, following = registry.groups_page(job.place.groups_token, job.request.group)
+            # All of them: whether NameContains is about the case of a name is not documented.
+            names, following = registry.groups_page(job.place.groups_token)
             start = names.index(job.place.group) if job.place.group in names else 0
             for name in names[start:]:
                 if name != job.place.group:

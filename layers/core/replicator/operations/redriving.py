@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from replicator.aws.intake_queue import refusal
+from replicator.identifiers import version_key
 from replicator.model import Strict
 from replicator.operations.dead_letters import Letter
 
@@ -74,7 +75,10 @@ class RedriveRequest(Strict):
         return (
             self.code in (None, letter.code)
             and self.account in (None, letter.account)
-            and self.source_arn in (None, letter.source_arn)
+            and (
+                self.source_arn is None
+                or version_key(self.source_arn) == version_key(letter.source_arn or "")
+            )
             and self.message_id in (None, letter.message_id)
         )
 

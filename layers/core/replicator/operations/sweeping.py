@@ -35,7 +35,7 @@ _START_GRACE = timedelta(minutes=75)
 # The state machine ends every run after three days.
 _LONGEST_RUN = timedelta(days=3)
 _SECONDS_FOR_THE_END = 20
-_OWNER = re.compile(r"models/(?P<account>\d{12})/(?P<group>[^/]+)/(?P<version>[1-9]\d*)/")
+_OWNER = re.compile(r"models/(?P<account>[0-9]{12})/(?P<group>[^/]+)/(?P<version>[1-9][0-9]*)/")
 
 
 class SweepAnswer(Strict):
@@ -174,14 +174,13 @@ class Sweep:
     def _is_at_work(self, found: re.Match[str]) -> bool | None:
         """Tell whether the source that a key belongs to has a run; None when the ledger knows no such source.
 
-        Keys have the group as people wrote it. ARNs have it in lower case, and nothing promises that they always do.
+        Keys have the group as people wrote it, and the ledger knows every spelling of an ARN.
         """
-        entries = []
-        for group in dict.fromkeys((found["group"], found["group"].lower())):
-            arn = ModelPackageArn(self.partition, self.region, found["account"], group, int(found["version"]))
-            entries.append(self.ledger.get(str(arn)))
-        states = [entry.state for entry in entries if entry]
-        return State.RUNNING in states if states else None
+        group, version = found["group"], int(found["version"])
+        entry = self.ledger.get(
+            str(ModelPackageArn(self.partition, self.region, found["account"], group, version))
+        )
+        return entry.state is State.RUNNING if entry else None
 
     def _sweep_slots(self, held: list[str]) -> None:
         for source_arn in held:
