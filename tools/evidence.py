@@ -32,6 +32,9 @@ EXCEPTIONS: Final[dict[str, str]] = {
     "local.iam.directory": "looks up callers and policies in moto; `local.iam.authority` decides with them",
     "local.iam.middleware": "hands requests to `local.iam.authority` and answers with what it decides",
     "local.iam.requests": "finds the operation of a request by botocore's models",
+    "local.s3": "puts the modules of S3 in the place of moto's operations",
+    "local.s3.errors": "writes the errors that the other modules of S3 decide on",
+    "local.s3.storage": "keeps objects in moto, with what the other modules of S3 give them",
     "local.sagemaker.callers": "looks up in moto who signed a request",
     "local.server": "serves what the other modules answer",
 }
