@@ -394,7 +394,7 @@ def _frozen(item: tuple[tuple[str, Any], ...] | None) -> tuple[tuple[str, Any], 
     # Times of claims and ends do not matter for what can follow.
     ignored = {
         "claimed_at", "finished_at", "applied_at", "event", "event_arn", "locations", "written", "source_approval",
-        "hub_approval", "source_group", "code", "reason", "schema",
+        "pins", "hub_approval", "source_group", "code", "reason", "schema",
     }  # fmt: skip
     return tuple((name, value) for name, value in item if name not in ignored)
 

@@ -97,8 +97,8 @@ def test_two_containers_and_an_image_that_aws_owns(hub: Hub, scientist: DataScie
     )
     scientist.approve(arn)
     first, second = hub.mirror(arn)["InferenceSpecification"]["Containers"]
-    # AWS moves its tags, so its images are named by the digest that was recorded.
-    assert first["Image"].startswith(f"{AWS_IMAGE.partition(':')[0]}@sha256:")
+    recorded = scientist.describe(arn)["InferenceSpecification"]["Containers"][0]["ImageDigest"]
+    assert first["Image"] == f"{AWS_IMAGE.rpartition(':')[0]}@{recorded}"
     assert second["Image"].endswith(f"@{image.digest}")
     assert hub.read(first["ModelDataUrl"]) == scientist.artifacts[one]
     assert hub.read(second["ModelDataUrl"]) == scientist.artifacts[two]
