@@ -240,7 +240,9 @@ def own_prefix_only(world: World, calls: Sequence[Call], account: str) -> None:
         if request.method not in _WRITTEN:
             continue
         if call.service == "s3":
-            own = f"/{world.hub_bucket}/models/{account}/"
+            # Provenance is register's alone, and lies where no copy role may write.
+            folder = "provenance" if call.function == "register" else "models"
+            own = f"/{world.hub_bucket}/{folder}/{account}/"
             _must(6, request.path.startswith(own), f"{call} writes {request.path}, outside {own}")
         elif call.service == "registry":
             own = f"{world.namespace}/{account}/"
@@ -257,10 +259,13 @@ def _own_inventory(world: World) -> None:
     top = s3.list_objects_v2(Bucket=world.hub_bucket, Delimiter="/")
     keys = [each["Key"] for each in top.get("Contents", [])]
     folders = [each["Prefix"] for each in top.get("CommonPrefixes", [])]
-    _must(6, not keys and set(folders) <= {"models/"}, f"the hub's bucket has {keys + folders}")
-    below = s3.list_objects_v2(Bucket=world.hub_bucket, Prefix="models/", Delimiter="/")
-    for found in [each["Prefix"] for each in below.get("CommonPrefixes", [])]:
-        _must(6, re.fullmatch(f"models/({spokes})/", found), f"the hub's bucket has {found}")
+    _must(
+        6, not keys and set(folders) <= {"models/", "provenance/"}, f"the hub's bucket has {keys + folders}"
+    )
+    for folder in folders:
+        below = s3.list_objects_v2(Bucket=world.hub_bucket, Prefix=folder, Delimiter="/")
+        for found in [each["Prefix"] for each in below.get("CommonPrefixes", [])]:
+            _must(6, re.fullmatch(f"{folder}({spokes})/", found), f"the hub's bucket has {found}")
     for name in world.hub_repositories(""):
         own = f"{re.escape(world.namespace)}/({spokes})/.+"
         _must(6, re.fullmatch(own, name), f"the hub has the repository {name}")

@@ -195,7 +195,7 @@ def test_5_a_slot_that_is_not_given_back(world: World, version: Version, seen: O
         TableName=world.landscape.hub.resources["Spokes"],
         Key={"account": {"S": SPOKE_A}},
         UpdateExpression="ADD running :one",
-        ExpressionAttributeValues={":one": {"SS": [version.arn]}},
+        ExpressionAttributeValues={":one": {"SS": [version_key(version.arn)]}},
     )
     with pytest.raises(Broken, match=r"guarantee 5: .* still holds a slot"):
         guarantees.no_litter(seen)
