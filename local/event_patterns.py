@@ -35,10 +35,11 @@ RULES: tuple[Rule, ...] = (
 
 def install(aws: LocalAws) -> None:
     """Take over the matching of patterns, for rules, archives and ``TestEventPattern``."""
-    aws.patch(EventPattern, "matches_event", _matches_event)
+    aws.patch(EventPattern, "matches_event", matches_event)
 
 
-def _matches_event(pattern: EventPattern, event: dict[str, Any]) -> bool:
+def matches_event(pattern: EventPattern, event: dict[str, Any]) -> bool:
+    """Whether a pattern matches an event."""
     wanted = pattern.get_pattern()
     return not wanted or _matches(pattern, json.loads(json.dumps(event)), wanted)
 
