@@ -118,7 +118,8 @@ def test_groups_that_the_operator_left_out_are_left_out(
 def test_only_named_tags_follow_and_none_can_pass_for_the_hubs_own(
     hub: Hub, scientist: DataScientist
 ) -> None:
-    tags = {"team": "risk", "cost": "1", "replicator:source": "999999999999/forged"}
+    forged = {"replicator:source": "999999999999/forged", "replicator:hub": "another"}
+    tags = {"team": "risk", "cost": "1", **forged}
     scientist.client("sagemaker").create_model_package_group(
         ModelPackageGroupName=scientist.group,
         ModelPackageGroupDescription="Churn models",
@@ -131,6 +132,7 @@ def test_only_named_tags_follow_and_none_can_pass_for_the_hubs_own(
     assert {tag["Key"]: tag["Value"] for tag in found} == {
         "source:team": "risk",
         "replicator:source": f"{SPOKE_A}/{scientist.group}",
+        "replicator:hub": hub.namespace,
     }
 
 
