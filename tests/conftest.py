@@ -15,6 +15,8 @@ from tests.artifacts.sam_build import Build, sam_build
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+pytest_plugins = ["tests.shared_aws"]
+
 # Set by .ci/run: a test that is skipped there fails, and says what was missing.
 REQUIRE_ALL = "REQUIRE_ALL"
 

@@ -12,17 +12,15 @@ import time
 import uuid
 import zipfile
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
-import botocore.endpoint
 import pytest
 
-from local.landscape import HUB, ROOT, SPOKES, Landscape, deploy_all
-from local.sagemaker import ArnSpelling
-from local.server import LocalAws
+from local.landscape import HUB, ROOT, SPOKES, Landscape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from local.server import LocalAws
 
 __all__ = ["HUB", "ROOT", "SPOKE_A", "SPOKE_B", "Landscape"]
 
@@ -38,51 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path in sharing)
 
 
-class _ShortWaits:
-    """Stands for the module ``time`` where botocore waits before it tries again: a fiftieth is enough here."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
-
-    @staticmethod
-    def sleep(seconds: float) -> None:
-        time.sleep(seconds * 0.02)
-
-
 @pytest.fixture(scope="session", autouse=True)
-def short_waits() -> Iterator[None]:
-    """Let the SDK in this process try as often as ever, but sooner. Functions run in processes of their own."""
-    with mock.patch.object(botocore.endpoint, "time", _ShortWaits()):
-        yield
-
-
-@pytest.fixture(scope="session")
-def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    """One local AWS for the session, in which waits before a retry are cut to a fiftieth."""
-    with LocalAws(root=tmp_path_factory.mktemp("local-aws")) as aws:
-        aws.state_machines.wait_factor = 0.02
-        yield aws
-
-
-@pytest.fixture(scope="session")
-def deployment(local_aws: LocalAws) -> Landscape:
-    """Hub and spokes from ``template.yaml`` and ``spoke.yaml`` of the source tree."""
-    return deploy_all(local_aws)
-
-
-@pytest.fixture(params=ArnSpelling)
-def spelling(deployment: Landscape, request: pytest.FixtureRequest) -> Iterator[ArnSpelling]:
-    """How the registries spell what the test registers."""
-    registry = deployment.aws.registry
-    before, registry.arn_spelling = registry.arn_spelling, request.param
-    yield request.param
-    registry.arn_spelling = before
-
-
-@pytest.fixture
-def fresh() -> Callable[[str], str]:
-    """Give a name that no other test has: ``fresh("bucket")``."""
-    return lambda kind: f"{kind}-{uuid.uuid4().hex[:12]}"
+def _short_waits(short_waits: None) -> None:
+    """Shorten the waits of every test of this folder."""
 
 
 def wait_for[T](condition: Callable[[], T], *, seconds: float = 30.0, what: str = "the condition") -> T:

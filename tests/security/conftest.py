@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import SPOKE_A, Landscape, deployment, fresh, local_aws, short_waits
+from tests.integration.conftest import SPOKE_A
 from tests.integration.data_scientist import DataScientist
 from tests.integration.operator_of_hub import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AWS_IMAGE", "deployment", "fresh", "local_aws", "short_waits"]
+    from local.landscape import Landscape
 
 AWS_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_waits(short_waits: None) -> None:
+    """Shorten the waits of every test of this folder."""
 
 
 @pytest.fixture
