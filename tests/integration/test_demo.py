@@ -42,7 +42,7 @@ def test_the_demo_holds_and_closes_with_a_table() -> None:
         assert heading in table
     for version in VERSIONS:
         assert table.count(version) == 2, f"source and mirror of {version}"
-    assert len(re.findall(r"sha256:[0-9a-f]{12}", table)) == 6  # the pipeline has two, AWS's own none
+    assert len(re.findall(r"sha256:[0-9a-f]{12}", table)) == 7  # the pipeline has two
     assert re.search(r"\d+ objects .* \d+\.\d$", table, re.MULTILINE)
     assert re.search(r"^All 1[0-9] checks hold\.", table, re.MULTILINE)
     assert "FAILS" not in output

@@ -43,9 +43,9 @@ def test_the_same_version_has_a_mirror_in_each_hub(
     deployment: Landscape, hub: Hub, spoke: DataScientist, version: str
 ) -> None:
     first = hub.mirror(version)
+    other = second_hub(deployment, "{account}-{group}")
     serves = {"Namespace": OTHER, "HubAccount": HUB, "PolicyBucket": ""}
     deploy(deployment.aws, SPOKE_A, ROOT / "spoke.yaml", serves, OTHER)
-    other = second_hub(deployment, "{account}-{group}")
     other.send(json.dumps(spoke.event(version)))
     # The groups have the same name, and the first hub made it.
     letter = other.dead_letter(version)
