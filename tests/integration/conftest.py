@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.landscape import HUB, ROOT, SPOKES, Landscape
+from tests.integration.registry_world import stop_worlds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from local.server import LocalAws
 
@@ -39,6 +40,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _short_waits(short_waits: None) -> None:
     """Shorten the waits of every test of this folder."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _worlds_end_with_their_file() -> Iterator[None]:
+    """End the servers of a file with it: a later file may reset moto's state, which is one for the process."""
+    yield
+    stop_worlds()
 
 
 def wait_for[T](condition: Callable[[], T], *, seconds: float = 30.0, what: str = "the condition") -> T:

@@ -178,6 +178,22 @@ class World:
         return [each["ModelPackageArn"] for page in pages for each in page["ModelPackageSummaryList"]]
 
 
+_WORLDS: dict[ArnSpelling, World] = {}
+
+
+def world(spelling: ArnSpelling = ArnSpelling.AS_WRITTEN) -> World:
+    """Give the server for a spelling of ARNs; it ends with the file of tests that asked for it."""
+    if spelling not in _WORLDS:
+        _WORLDS[spelling] = World(arn_spelling=spelling)
+    return _WORLDS[spelling]
+
+
+def stop_worlds() -> None:
+    """End the servers that ``world`` made."""
+    while _WORLDS:
+        _WORLDS.popitem()[1].stop()
+
+
 def the_policy(**changes: Any) -> Policy:
     return a_policy(image_accounts=frozenset({FRIEND}), **changes)
 

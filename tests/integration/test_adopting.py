@@ -10,8 +10,8 @@ from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import ModelPackageArn, SourceVersion
 from replicator.operations.grouping import HUB_TAG, SOURCE_TAG
 from replicator.provenance import HUB, SOURCE_ARN
-from tests.integration.registry_world import Runner, World, the_policy
-from tests.integration.test_sequences import specification, world
+from tests.integration.registry_world import Runner, World, the_policy, world
+from tests.integration.test_sequences import specification
 from tests.unit.packages import SPOKE
 from tests.unit.shapes import IMAGES, OBJECTS
 

@@ -20,7 +20,7 @@ from replicator.mirror import DESCRIPTION, OWN_WORDS, desired
 from replicator.mirror_update import DECISIONS, shown
 from replicator.provenance import PREFIX
 from replicator.steps import Action, PlanAnswer
-from tests.integration.registry_world import KEY, CrashError, Runner, World, the_policy
+from tests.integration.registry_world import KEY, CrashError, Runner, the_policy, world
 from tests.unit.shapes import IMAGES, OBJECTS, PREFIXES
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "10"))
 APPROVAL, REJECTED = "ModelApprovalStatus", "Rejected"
-_WORLDS: dict[ArnSpelling, World] = {}
-
-
-def world(spelling: ArnSpelling = ArnSpelling.AS_WRITTEN) -> World:
-    """Give the server for a spelling of ARNs; it ends with the process."""
-    if spelling not in _WORLDS:
-        _WORLDS[spelling] = World(arn_spelling=spelling)
-    return _WORLDS[spelling]
 
 
 def specification(image: str, artifact: str) -> dict[str, Any]:
