@@ -245,14 +245,14 @@ class EventBridge:
             )
 
     def _admits(self, bus: EventBus, account: str, sender: str, context: dict[str, str]) -> bool:
-        root = f"arn:aws:iam::{sender}:root"
+        root, organization = f"arn:aws:iam::{sender}:root", self._aws.authority.organization_of(sender)
         access = Access(
             "events:PutEvents",
             bus.arn,
             account,
-            {**context, "aws:PrincipalAccount": sender, "aws:PrincipalArn": root,
-             "aws:PrincipalOrgID": self._aws.organization},
-        )  # fmt: skip
+            {**context, "aws:PrincipalAccount": sender, "aws:PrincipalArn": root}
+            | ({"aws:PrincipalOrgID": organization} if organization else {}),
+        )
         policies = Policies(identity=(_EVERYTHING,), resource=json.loads(bus.policy))
         return evaluate(Principal(account=sender, arn=root), access, policies).allowed
 

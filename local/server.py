@@ -67,7 +67,7 @@ class LocalAws:
     root
         Folder for logs and unpacked code; a temporary one by default.
     organization
-        Id of the AWS Organization that every local account belongs to (``aws:PrincipalOrgID``).
+        Id of the AWS Organization that the local accounts belong to, but for those in ``authority.outside``.
     workers
         Processes per function that may run at the same time.
     enforce_iam

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from replicator.aws.artifacts import copy_artifact
 from replicator.aws.sessions import Sessions
 from replicator.counting import copied_artifact
-from replicator.errors import ErrorCode, PermanentError
-from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
 from replicator.observability import count, logger, without_secrets
 from replicator.settings import CopyArtifactSettings
 from replicator.steps import CopyRequest
@@ -31,10 +29,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     settings = CopyArtifactSettings.from_environment(os.environ)
     request = CopyRequest.model_validate(event)
     logger.append_keys(source_arn=request.source_arn, uri=request.copy_.uri)
+    arn = settings.package(request.source_arn, os.environ["AWS_REGION"])
     answer = copy_artifact(
         request,
         settings,
-        _sessions(request),
+        Sessions(arn.partition, arn.region),
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
     if answer.result:
@@ -44,11 +43,3 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         why = "stopped by what may pass" if answer.progress.stopped else "stopped ahead of the deadline"
         logger.info(why, extra={"progress": answer.progress.model_dump()})
     return answer.model_dump(mode="json", by_alias=True)
-
-
-def _sessions(request: CopyRequest) -> Sessions:
-    try:
-        arn = ModelPackageArn.parse(request.source_arn)
-    except InvalidIdentifierError as error:
-        raise PermanentError(ErrorCode.UNEXPECTED, str(error)) from error
-    return Sessions(arn.partition, arn.region)

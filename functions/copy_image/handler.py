@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from replicator.aws.images import mirror_image
 from replicator.aws.sessions import Sessions
 from replicator.counting import copied_image
-from replicator.identifiers import ModelPackageArn
 from replicator.observability import count, logger, without_secrets
 from replicator.settings import CopyImageSettings
 from replicator.steps import CopyRequest
@@ -26,8 +25,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.CopyAnswer` for a `replicator.steps.CopyRequest`."""
     settings = CopyImageSettings.from_environment(os.environ)
     request = CopyRequest.model_validate(event)
-    arn = ModelPackageArn.parse(request.source_arn)
     logger.append_keys(source_arn=request.source_arn, image=request.copy_.uri)
+    arn = settings.package(request.source_arn, os.environ["AWS_REGION"])
     done = mirror_image(
         request,
         settings,

@@ -11,7 +11,6 @@ from replicator.aws.registry import Registry
 from replicator.aws.sessions import Sessions
 from replicator.aws.slots import Slots
 from replicator.errors import ErrorCode
-from replicator.identifiers import ModelPackageArn
 from replicator.observability import logger, without_secrets
 from replicator.operations.planning import Planning
 from replicator.settings import PlanSettings
@@ -27,8 +26,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.PlanAnswer` for a `replicator.steps.RunInput`."""
     settings = PlanSettings.from_environment(os.environ)
     run = RunInput.model_validate(event)
-    arn = ModelPackageArn.parse(run.source_arn)
     logger.append_keys(source_arn=run.source_arn, attempt=run.attempt)
+    arn = settings.package(run.source_arn, os.environ["AWS_REGION"])
     sessions = Sessions(arn.partition, arn.region)
     planning = Planning(
         policy=settings.policy(arn.partition, arn.region),

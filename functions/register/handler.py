@@ -14,7 +14,6 @@ from replicator.aws.sessions import Sessions
 from replicator.aws.slots import Slots
 from replicator.counting import registered
 from replicator.errors import ErrorCode
-from replicator.identifiers import ModelPackageArn
 from replicator.observability import count, logger, without_secrets
 from replicator.operations.grouping import Groups
 from replicator.operations.registering import Registering
@@ -31,8 +30,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer with `replicator.steps.RegisterAnswer` for a `replicator.steps.RegisterRequest`."""
     settings = RegisterSettings.from_environment(os.environ)
     request = RegisterRequest.model_validate(event)
-    arn = ModelPackageArn.parse(request.source_arn)
     logger.append_keys(source_arn=request.source_arn, attempt=request.attempt)
+    arn = settings.package(request.source_arn, os.environ["AWS_REGION"])
     sessions = Sessions(arn.partition, arn.region)
     policy = settings.policy(arn.partition, arn.region)
     hub = Registry(sessions.own, denied=ErrorCode.HUB_ACCESS_DENIED)

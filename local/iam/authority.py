@@ -64,7 +64,12 @@ class Authority:
         By service: a callable from a resource's ARN to its policy, or None. Over those that read moto's
         buckets, queues, event buses, repositories and functions.
     organization
-        The id of the organization that every account is in, for ``aws:PrincipalOrgID``.
+        The id of the organization, for ``aws:PrincipalOrgID`` and ``aws:ResourceOrgID``.
+
+    Attributes
+    ----------
+    outside
+        The accounts that do not belong to it; every other one does.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Authority:
         self._buckets = MotoBuckets()
         self._resource_policies = {**RESOURCE_POLICIES, **(resource_policies or {})}
         self._organization = organization
+        self.outside: set[str] = set()
 
     def forget(self) -> None:
         """Forget the sessions and the denials, as when moto is reset."""
@@ -294,13 +300,17 @@ class Authority:
             "aws:PrincipalIsAWSService": "false",
             "aws:RequestedRegion": call.region if call else None,
             "aws:SourceIp": call.source_ip if call else None,
-            "aws:PrincipalOrgID": self._organization if principal.account else None,
-            "aws:ResourceOrgID": self._organization if access.account else None,
+            "aws:PrincipalOrgID": self.organization_of(principal.account),
+            "aws:ResourceOrgID": self.organization_of(access.account),
             "aws:PrincipalType": "AssumedRole" if principal.session_arn else None,
         }
         tags = {f"aws:PrincipalTag/{key}": value for key, value in caller.tags.items()}
         known = {key: value for key, value in values.items() if value is not None}
         return {**known, **tags, **access.context}
+
+    def organization_of(self, account: str | None) -> str | None:
+        """Give the organization of an account; None for one outside, and for what has no account."""
+        return self._organization if account and account not in self.outside else None
 
     def _owner(self, resource: str) -> str | None:
         if resource.startswith("arn:") and resource.split(":")[2] == "s3":

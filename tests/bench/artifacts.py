@@ -49,6 +49,7 @@ SETTINGS = CopyArtifactSettings(
     hub_key_arn=f"arn:aws:kms:eu-west-1:{HUB}:key/1",
     copy_role_arn=f"arn:aws:iam::{HUB}:role/copy",
     spoke_role_name="read",
+    spoke_accounts=frozenset({SPOKE}),
 )
 WIDE = TransferConfig(multipart_chunksize=PART, multipart_threshold=PART, max_concurrency=STREAMS)
 

@@ -43,7 +43,7 @@ ON_EVERYTHING = {
             "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
         )
     },
-    ("copy-image", "ecr:GetAuthorizationToken"): "knows no resources",
+    ("ecr-copy", "ecr:GetAuthorizationToken"): "knows no resources",
     **{
         ("s3-copy", f"s3:{action}"): "any bucket of the one account that the session is tagged with"
         for action in (
@@ -61,7 +61,8 @@ PATTERNS = {
     f"{BUCKET}/models/{TAG}/*": "the spoke's own prefix",
     f"{BUCKET}/provenance/*": "one file for each mirror",
     f"{BUCKET}/models/*": "SageMaker looks at what it registers",
-    f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*": "repositories of our own",
+    f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/{TAG}/*": "the spoke's own repositories",
+    f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*": "SageMaker looks at what it registers",
     f"arn:aws:states:eu-west-1:{stacks.HUB}:execution:registry-replicator-replicate:*": "runs, by their names",
     "arn:aws:ecr:eu-west-1:*:repository/*": "SageMaker looks at AWS's images; not this account's",
     "arn:aws:s3:::jumpstart-cache-prod-eu-west-1/*": "SageMaker looks at JumpStart's artifacts, which are not copied",
@@ -175,32 +176,40 @@ def test_only_the_copy_role_touches_artifacts(hub: Stack) -> None:
     assert "s3:DeleteObject" not in {action for each in stacks.granted(hub) for action in each.actions}
 
 
-def test_the_copy_role_reads_one_account_only(hub: Stack) -> None:
+@pytest.mark.parametrize("organization", ["", "o-exampleorgid"])
+def test_the_copy_role_reads_one_account_only(organization: str) -> None:
+    hub = stacks.hub(OrganizationId=organization)
+    within = {"aws:ResourceOrgID": organization} if organization else {}
     (reads,) = [each for each in of(hub, "s3")["s3-copy"] if each.resources == ("*",)]
-    assert reads.condition == {"StringEquals": {"s3:ResourceAccount": TAG}}
+    assert reads.condition == {"StringEquals": {"s3:ResourceAccount": TAG} | within}
     (keys,) = [each for each in of(hub, "kms")["s3-copy"] if each.resources != (hub.arn("HubKey"),)]
     assert keys.actions == ("kms:Decrypt",)
     assert keys.condition == {
-        "StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com", "aws:ResourceAccount": TAG}
+        "StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com", "aws:ResourceAccount": TAG} | within
     }
 
 
-def test_the_copy_role_is_taken_by_one_function_for_a_known_spoke() -> None:
+@pytest.mark.parametrize(
+    ("role", "taker", "function"),
+    [("S3CopyRole", "CopyArtifactRole", "copy-artifact"), ("EcrCopyRole", "CopyImageRole", "copy-image")],
+)
+def test_a_copy_role_is_taken_by_one_function_for_a_known_spoke(role: str, taker: str, function: str) -> None:
     for accounts, tag in (
         (f"{stacks.SPOKE},{stacks.SECOND_SPOKE}", [stacks.SPOKE, stacks.SECOND_SPOKE]),
         ("", "????????????"),
     ):
         hub = stacks.hub(SpokeAccounts=accounts, OrganizationId="o-exampleorgid")
-        document = hub.of_type("AWS::IAM::Role")["S3CopyRole"]["AssumeRolePolicyDocument"]
+        document = hub.of_type("AWS::IAM::Role")[role]["AssumeRolePolicyDocument"]
         (only,) = stacks.statements(document)
         assert only.principal == {"AWS": f"arn:aws:iam::{stacks.HUB}:root"}
         assert only.condition == {
-            "ArnEquals": {"aws:PrincipalArn": hub.arn("CopyArtifactRole")},
+            "ArnEquals": {"aws:PrincipalArn": hub.arn(taker)},
             "StringLike": {"aws:RequestTag/spoke": tag},
+            "StringNotEquals": {"aws:RequestTag/spoke": stacks.HUB},
             "ForAllValues:StringEquals": {"aws:TagKeys": ["spoke"]},
         }
-    takers = [each for each in stacks.granted(hub) if hub.arn("S3CopyRole") in each.resources]
-    assert {each.where for each in takers} == {"copy-artifact"}
+    takers = [each for each in stacks.granted(hub) if hub.arn(role) in each.resources]
+    assert {each.where for each in takers} == {function}
 
 
 def test_a_hundred_spokes_fit_into_a_trust_policy() -> None:
@@ -215,24 +224,33 @@ def test_a_hundred_spokes_fit_into_a_trust_policy() -> None:
 
 
 @pytest.mark.parametrize("each", ["plan", "copy-artifact", "copy-image", "register", "reconcile"])
-def test_a_spoke_is_read_with_a_tagged_session_only(hub: Stack, each: str) -> None:
+@pytest.mark.parametrize("accounts", [[], [stacks.SPOKE, stacks.SECOND_SPOKE]])
+@pytest.mark.parametrize("organization", ["", "o-exampleorgid"])
+def test_a_spoke_is_read_with_a_tagged_session_only(
+    each: str, accounts: list[str], organization: str
+) -> None:
+    hub = stacks.hub(SpokeAccounts=",".join(accounts), OrganizationId=organization)
     (found,) = [its for its in of(hub, "sts")[each] if "iam::*" in its.resources[0]]
     assert set(found.actions) == {"sts:AssumeRole", "sts:TagSession"}
-    assert found.condition == {"StringLike": {"aws:RequestTag/spoke": "????????????"}}
+    whose = {"aws:ResourceAccount": accounts, "aws:ResourceOrgID": organization}
+    assert found.condition == {
+        "StringLike": {"aws:RequestTag/spoke": "????????????"},
+        "StringEquals": {key: value for key, value in whose.items() if value},
+    }
 
 
 def test_nobody_else_assumes_a_role(hub: Stack) -> None:
     assert set(of(hub, "sts")) == {"plan", "copy-artifact", "copy-image", "register", "reconcile"}
 
 
-def test_only_copy_image_writes_images(hub: Stack) -> None:
-    assert holders(hub, ECR_WRITES) == {"copy-image"}
-    assert set(of(hub, "ecr")) == {"copy-image", "register"}
+def test_only_the_copy_role_writes_images_of_one_spoke(hub: Stack) -> None:
+    assert holders(hub, ECR_WRITES) == {"ecr-copy"}
+    assert set(of(hub, "ecr")) == {"ecr-copy", "register"}
     given = {action for each in of(hub, "ecr")["register"] for action in each.actions}
     assert given == {"ecr:BatchGetImage", "ecr:DescribeImages"}
-    for each in of(hub, "ecr")["copy-image"]:
+    for each in of(hub, "ecr")["ecr-copy"]:
         if each.resources != ("*",):
-            ours = f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/*"
+            ours = f"arn:aws:ecr:eu-west-1:{stacks.HUB}:repository/registry-replicator/{TAG}/*"
             assert each.resources == (ours,)
 
 
@@ -327,5 +345,5 @@ def test_services_take_their_roles_for_this_account_only(hub: Stack) -> None:
         (only,) = stacks.statements(role["AssumeRolePolicyDocument"])
         if name in {"ReplicateRole", "ReconcilerRole", "ReconcileScheduleRole"}:
             assert only.condition["StringEquals"] == {"aws:SourceAccount": stacks.HUB}
-        elif name != "S3CopyRole":
+        elif name not in {"S3CopyRole", "EcrCopyRole"}:
             assert only.principal == {"Service": "lambda.amazonaws.com"}

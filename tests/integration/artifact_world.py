@@ -44,6 +44,7 @@ SETTINGS = CopyArtifactSettings(
     hub_key_arn=KEY_ARN,
     copy_role_arn=COPY_ROLE,
     spoke_role_name="replicator-read",
+    spoke_accounts=frozenset({SPOKE}),
 )
 # Sends no checksum of its own, so that S3 adds its default.
 _PLAIN = Config(request_checksum_calculation="when_required")

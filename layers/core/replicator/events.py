@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError
 from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn, UnversionedPackageError
 from replicator.model import Frozen, Strict
+from replicator.spokes import check_spoke
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -172,21 +173,12 @@ def admit(
             ErrorCode.ACCOUNT_MISMATCH,
             f"the event comes from account {event.account} but names {arn}. Find out who sent it.",
         )
-    if arn.account == hub_account:
-        raise PermanentError(
-            ErrorCode.OWN_ACCOUNT, f"{arn} is in the hub itself; a hub does not replicate its own packages."
-        )
-    if spokes and arn.account not in spokes:
-        raise PermanentError(
-            ErrorCode.UNKNOWN_ACCOUNT,
-            f"account {arn.account} of {arn} is not a registered spoke. Add it to SpokeAccounts of the hub's "
-            "stack, deploy, then redrive.",
-        )
-    if region not in {event.region} & {arn.region}:
+    check_spoke(arn, hub_account=hub_account, region=region, spokes=spokes)
+    if event.region != region:
         raise PermanentError(
             ErrorCode.REGION_NOT_SERVED,
-            f"{arn} (event from {event.region}) is not in {region}, the region that this hub serves. Deploy a "
-            "hub in that region.",
+            f"the event about {arn} comes from {event.region}, not from {region}, the region that this hub serves. "
+            "Deploy a hub in that region.",
         )
     return arn
 

@@ -19,6 +19,7 @@ from replicator.ledger import State, instant
 from replicator.mirror_update import drifted
 from replicator.model import Strict
 from replicator.package import GONE, created, fingerprint
+from replicator.spokes import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -187,12 +188,13 @@ def selected_accounts(
         For a wanted account that may not be a spoke of this hub, as intake refuses its events.
     """
     for account in wanted:
-        if account == hub_account:
+        code = refusal(account, hub_account=hub_account, spokes=spokes)
+        if code is ErrorCode.OWN_ACCOUNT:
             raise PermanentError(
                 ErrorCode.OWN_ACCOUNT,
                 f"{account} is the hub itself, which does not replicate its own packages.",
             )
-        if spokes and account not in spokes:
+        if code is ErrorCode.UNKNOWN_ACCOUNT:
             raise PermanentError(
                 ErrorCode.UNKNOWN_ACCOUNT,
                 f"account {account} is not a registered spoke. Add it to SpokeAccounts of the hub's stack and deploy.",

@@ -16,9 +16,12 @@ from replicator.consumers import Consumers
 from replicator.errors import ErrorCode, PermanentError
 from replicator.model import Strict
 from replicator.policy import Policy, aws_owned_buckets, aws_owned_registries
+from replicator.spokes import package_of_spoke
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from replicator.identifiers import ModelPackageArn
 
 Account = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
 Text = Annotated[str, Field(min_length=1)]
@@ -100,6 +103,14 @@ class SpokeSettings(Settings):
     """For the functions that read from a spoke."""
 
     spoke_role_name: Text
+    spoke_accounts: Accounts
+    """Empty when the organization is what admits a spoke."""
+
+    def package(self, source_arn: str, region: str) -> ModelPackageArn:
+        """Parse the ARN of a package of a spoke in the hub's Region; see `package_of_spoke`."""
+        return package_of_spoke(
+            source_arn, hub_account=self.hub_account, region=region, spokes=self.spoke_accounts
+        )
 
 
 class PolicySettings(LedgerSettings, SpokeSettings):
@@ -188,6 +199,8 @@ class CopyImageSettings(SpokeSettings, ConsumerSettings):
     """For ``copy_image``."""
 
     hub_key_arn: Text
+    ecr_copy_role_arn: Text
+    """The hub's role that writes the repositories of one spoke, assumed with the session tag ``spoke``."""
     namespace: Text
     image_accounts: Accounts
 
@@ -229,7 +242,5 @@ class RedriveSettings(Settings):
 class ReconcileSettings(PolicySettings):
     """For ``reconcile``."""
 
-    spoke_accounts: Accounts
-    """Empty when the organization is what admits a spoke."""
     intake_queue_url: Text
     runs_per_spoke: Annotated[int, Field(ge=1)]

@@ -395,5 +395,5 @@ def test_a_source_with_only_a_sha256_is_compared_by_it(aws: World) -> None:
 
 
 def test_a_package_of_one_account_cannot_write_to_the_place_of_another(aws: World) -> None:
-    with pytest.raises(PermanentError, match="is not the place of account 222222222222"):
+    with pytest.raises(PermanentError, match="outside its own models/222222222222/churn/3/"):
         aws.copy("s3://bucket/key", destination=f"models/{STRANGER}/churn/3/")

@@ -107,8 +107,11 @@ class World:
             | {
                 "AWS_ENDPOINT_URL": self.url,
                 "HUB_ACCOUNT": HUB,
+                "AWS_REGION": REGION,
                 "HUB_KEY_ARN": KEY,
+                "ECR_COPY_ROLE_ARN": f"arn:aws:iam::{HUB}:role/{NAMESPACE}-{REGION}-ecr-copy",
                 "NAMESPACE": NAMESPACE,
+                "SPOKE_ACCOUNTS": changes.get("spoke_accounts", ""),
                 "SPOKE_ROLE_NAME": f"{NAMESPACE}-{REGION}-read",
                 "IMAGE_ACCOUNTS": changes.get("image_accounts", ""),
                 "CONSUMER_ACCOUNTS": changes.get("consumer_accounts", ""),

@@ -117,12 +117,15 @@ def _parse(request: CopyRequest) -> tuple[ArtifactCopy, str]:
     if not isinstance(copy, ArtifactCopy):
         raise PermanentError(ErrorCode.UNEXPECTED, f"{copy.uri} is an image, not an artifact")
     try:
-        account = ModelPackageArn.parse(request.source_arn).account
+        version = ModelPackageArn.parse(request.source_arn)
     except InvalidIdentifierError as error:
         raise PermanentError(ErrorCode.INVALID_LOCATION, f"{request.source_arn}: {error}") from error
-    if not copy.destination.startswith(f"models/{account}/") or not copy.destination.endswith("/"):
+    # The ARN may spell the group in lower case; the plan has it as people wrote it.
+    own = f"models/{version.account}/{version.group}/{version.version}/"
+    if copy.destination.lower() != own.lower():
         raise PermanentError(
-            ErrorCode.UNEXPECTED,
-            f"{request.source_arn}: {copy.destination} is not the place of account {account} in the hub",
+            ErrorCode.HUB_REFUSED,
+            f"{request.source_arn} would be copied to {copy.destination}, outside its own {own}. Start its run again "
+            "from the beginning.",
         )
-    return copy, account
+    return copy, version.account

@@ -81,7 +81,8 @@ def mirror_image(
         _check_destination(repository, package, settings)
     host = f"{settings.hub_account}.dkr.ecr.{package.region}.{partition_of(package.region).dns_suffix}"
     spoke = sessions.spoke(package.account, settings.spoke_role_name)
-    hub = HubRegistry(_client(sessions.own, package.region), settings)
+    narrowed = sessions.for_spoke(settings.ecr_copy_role_arn, package.account)
+    hub = HubRegistry(_client(narrowed, package.region), settings)
     outcome = copy_image(
         Place(_source_registry(spoke, image, package), image.repository, f"{image.host}/{image.repository}"),
         Place(hub.registry(), copy.repository, f"{host}/{copy.repository}", tuple(copy.neighbours)),
@@ -122,7 +123,7 @@ def readable_image(copy: ImageCopy, package: ModelPackageArn, settings: CopyImag
 
 @dataclass(frozen=True)
 class HubRegistry:
-    """The hub's own registry, with the function's own credentials."""
+    """The hub's own registry, with credentials that may write one spoke's repositories."""
 
     client: ECRClient
     settings: CopyImageSettings
