@@ -193,9 +193,10 @@ def test_a_truncated_stream_is_read_again(aws: World) -> None:
     assert aws.bytes_at(result.destination) == BODY
 
 
-def test_a_source_that_changes_between_two_parts_is_refused(aws: World) -> None:
+@pytest.mark.parametrize("other", [b"x", BODY[::-1]], ids=["shorter", "as long"])
+def test_a_source_that_changes_between_two_parts_is_refused(aws: World, other: bytes) -> None:
     uri = aws.put("model.tar.gz", BODY)
-    aws.faults.add(Fault(operation="GetObject", after=4, hook=lambda _: aws.put_again("model.tar.gz", b"x")))
+    aws.faults.add(Fault(operation="GetObject", after=4, hook=lambda _: aws.put_again("model.tar.gz", other)))
     with pytest.raises(PermanentError) as caught:
         aws.copy(uri)
     assert caught.value.code == ErrorCode.SOURCE_CHANGED
