@@ -84,12 +84,12 @@ def service_credentials(role: str, session_name: str, region: str) -> Credential
     return Credentials(assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
 
 
-def ensure_persona(account: str) -> str:
-    """Make the role `PERSONA` in an account unless it is there, and give its ARN."""
+def ensure_persona(account: str, name: str = PERSONA) -> str:
+    """Make a role that may do everything in an account unless it is there, and give its ARN."""
     backend = iam_backends[account][_PARTITION]
-    if not any(role.name == PERSONA for role in backend.roles.values()):
+    if not any(role.name == name for role in backend.roles.values()):
         backend.create_role(
-            role_name=PERSONA,
+            role_name=name,
             assume_role_policy_document=json.dumps(_ANYBODY),
             path="/",
             permissions_boundary=None,
@@ -97,8 +97,8 @@ def ensure_persona(account: str) -> str:
             tags=[],
             max_session_duration=43200,
         )
-        backend.put_role_policy(PERSONA, "everything", json.dumps(_EVERYTHING))
-    return role_arn(account, PERSONA)
+        backend.put_role_policy(name, "everything", json.dumps(_EVERYTHING))
+    return role_arn(account, name)
 
 
 class LocalSession(boto3.Session):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from local.accounts import ensure_persona
 from local.deploy import Stack, deploy
 from local.evidence import Evidence, Rule
 
@@ -27,6 +28,8 @@ RULES: tuple[Rule, ...] = (
 
 ROOT = Path(__file__).parents[1]
 HUB = "999999999999"
+BREAK_GLASS = "break-glass"
+"""Role in the hub that may write mirrored artifacts by hand; the person at the keyboard may not."""
 SPOKES = {"spoke-a": "111111111111", "spoke-b": "222222222222"}
 
 
@@ -71,7 +74,8 @@ def deploy_all(
         Of the spokes, by their names.
     """
     spokes = ",".join(accounts.values())
-    hub = deploy(aws, HUB, ROOT / "template.yaml", {"SpokeAccounts": spokes, **(hub_parameters or {})})
+    own = {"SpokeAccounts": spokes, "BreakGlassRoleArn": ensure_persona(HUB, BREAK_GLASS)}
+    hub = deploy(aws, HUB, ROOT / "template.yaml", {**own, **(hub_parameters or {})})
     deployed = {}
     for name, account in accounts.items():
         default_bucket(aws, account)

@@ -36,7 +36,7 @@ KNOWN_KEYS = frozenset(
         "s3:x-amz-server-side-encryption", "s3:x-amz-server-side-encryption-aws-kms-key-id",
         "events:source", "events:detail-type",
         "sts:RoleSessionName", "sts:ExternalId", "sts:TransitiveTagKeys", "sts:SourceIdentity",
-        "dynamodb:LeadingKeys", "sagemaker:ModelApprovalStatus", "kms:ViaService",
+        "dynamodb:LeadingKeys", "sagemaker:ModelApprovalStatus", "kms:ViaService", "kms:GrantIsForAWSResource",
     )
 )  # fmt: skip
 KNOWN_PREFIXES = ("aws:principaltag/", "aws:requesttag/", "s3:requestobjecttag/")

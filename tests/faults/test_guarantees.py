@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.landscape import HUB
+from local.landscape import BREAK_GLASS, HUB
 from replicator.identifiers import version_key
 from tests.faults import guarantees
 from tests.faults.guarantees import Broken, Operator
@@ -97,7 +97,7 @@ def test_1_and_2_a_mirror_that_is_gone_or_there_twice(world: World, version: Ver
 
 
 def test_3_an_object_with_other_bytes_or_none(world: World, seen: Operator) -> None:
-    s3, (one, two) = world.aws.client("s3", HUB), containers(seen)
+    s3, (one, two) = world.aws.client("s3", HUB, BREAK_GLASS), containers(seen)
     folder = two["ModelDataSource"]["S3DataSource"]["S3Uri"]
     at = place(one["ModelDataUrl"])
     right = s3.get_object(**at)["Body"].read()
@@ -127,7 +127,7 @@ def test_3_a_layer_with_other_bytes(world: World, version: Version, seen: Operat
 
 def test_3_a_mirror_that_points_to_another_spokes_copy(world: World, seen: Operator) -> None:
     theirs = {"Bucket": world.hub_bucket, "Key": f"models/{SPOKE_B}/x"}
-    version = world.aws.client("s3", HUB).put_object(**theirs, Body=b"")["VersionId"]
+    version = world.aws.client("s3", HUB, BREAK_GLASS).put_object(**theirs, Body=b"")["VersionId"]
     specification = mirror_of(seen)["InferenceSpecification"]
     specification["Containers"][0]["ModelDataUrl"] = f"s3://{world.hub_bucket}/models/{SPOKE_B}/x"
     world.aws.client("sagemaker", HUB).update_model_package(
@@ -135,7 +135,7 @@ def test_3_a_mirror_that_points_to_another_spokes_copy(world: World, seen: Opera
     )
     with pytest.raises(Broken, match=r"guarantee 3: .* not a copy of the hub"):
         guarantees.same_bytes(seen)
-    world.aws.client("s3", HUB).delete_object(**theirs, VersionId=version)
+    world.aws.client("s3", HUB, BREAK_GLASS).delete_object(**theirs, VersionId=version)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_4_a_change_in_the_hub_that_no_person_made(world: World, version: Versio
 
 
 def test_5_an_upload_that_is_left(world: World, version: Version, seen: Operator) -> None:
-    s3, key = world.aws.client("s3", HUB), f"models/{SPOKE_A}/{version.group}/1/x"
+    s3, key = world.aws.client("s3", HUB, BREAK_GLASS), f"models/{SPOKE_A}/{version.group}/1/x"
     upload = s3.create_multipart_upload(Bucket=world.hub_bucket, Key=key)["UploadId"]
     with pytest.raises(Broken, match="guarantee 5: multipart uploads are left open"):
         guarantees.no_litter(seen)
@@ -226,7 +226,7 @@ def test_6_a_layer_that_is_pushed_elsewhere(world: World) -> None:
 
 
 def test_6_something_in_the_hub_that_is_nobodys(world: World) -> None:
-    s3, ecr = world.aws.client("s3", HUB), world.aws.client("ecr", HUB)
+    s3, ecr = world.aws.client("s3", HUB, BREAK_GLASS), world.aws.client("ecr", HUB)
     for key in ("x", "models/333333333333/x"):
         version = s3.put_object(Bucket=world.hub_bucket, Key=key, Body=b"")["VersionId"]
         with pytest.raises(Broken, match="guarantee 6: the hub's bucket has"):

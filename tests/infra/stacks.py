@@ -43,7 +43,7 @@ _REFS = {
 _ARNS = {
     "AWS::Events::EventBus": "arn:aws:events:{region}:{account}:event-bus/{Name}",
     "AWS::DynamoDB::Table": "arn:aws:dynamodb:{region}:{account}:table/{TableName}",
-    "AWS::IAM::Role": "arn:aws:iam::{account}:role/{RoleName}",
+    "AWS::IAM::Role": "arn:aws:iam::{account}:role{Path}{RoleName}",
     "AWS::KMS::Key": "arn:aws:kms:{region}:{account}:key/key-of-{logical}",
     "AWS::Lambda::Function": "arn:aws:lambda:{region}:{account}:function:{FunctionName}",
     "AWS::Logs::LogGroup": "arn:aws:logs:{region}:{account}:log-group:{LogGroupName}:*",
@@ -126,6 +126,8 @@ class Stack:
                 return not self._condition(value[0])
             case "Fn::And":
                 return all(map(self._condition, value))
+            case "Fn::Or":
+                return any(map(self._condition, value))
         raise AssertionError(f"{name} is not known here")
 
     def _ref(self, name: str) -> Any:
@@ -195,7 +197,7 @@ class Statement:
         return cls(
             where,
             body["Effect"],
-            tuple(_listed(body["Action"])),
+            tuple(_listed(body.get("Action", []))),
             tuple(_listed(body.get("Resource", []))),
             body.get("Principal"),
             body.get("Condition", {}),

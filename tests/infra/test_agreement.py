@@ -17,11 +17,12 @@ NAMESPACES = ["registry-replicator", "ml", "a23456789-b23456789-c23456789-32"]
 READERS = ["PlanRole", "CopyArtifactRole", "CopyImageRole", "RegisterRole", "ReconcileRole"]
 
 
-@pytest.fixture(params=NAMESPACES)
+@pytest.fixture(params=[*[(name, "/") for name in NAMESPACES], ("ml", "/platform/ml/")], ids="".join)
 def pair(request: pytest.FixtureRequest) -> tuple[Stack, Stack]:
-    """Give the hub's and a spoke's stack of one namespace."""
-    spoke = stacks.spoke(Namespace=request.param, PolicyBucket="default")
-    return stacks.hub(Namespace=request.param), spoke
+    """Give the hub's and a spoke's stack of one namespace and one path of roles."""
+    namespace, path = request.param
+    spoke = stacks.spoke(Namespace=namespace, RolePath=path, PolicyBucket="default")
+    return stacks.hub(Namespace=namespace, RolePath=path), spoke
 
 
 def test_the_spoke_forwards_to_the_hubs_bus(pair: tuple[Stack, Stack]) -> None:
@@ -35,14 +36,15 @@ def test_the_spoke_forwards_to_the_hubs_bus(pair: tuple[Stack, Stack]) -> None:
 
 def test_the_hub_assumes_the_role_that_the_spoke_makes(pair: tuple[Stack, Stack]) -> None:
     hub, spoke = pair
-    name = spoke.of_type("AWS::IAM::Role")["ReadRole"]["RoleName"]
+    role = spoke.of_type("AWS::IAM::Role")["ReadRole"]
+    name = role["Path"] + role["RoleName"]
     told = [
         its["Environment"]["Variables"].get("SPOKE_ROLE_NAME")
         for its in hub.of_type("AWS::Lambda::Function").values()
     ]
     assert {each for each in told if each} == {name}
     allowed = {each.resources for each in stacks.granted(hub) if "iam::*" in each.resources[0]}
-    assert allowed == {(f"arn:aws:iam::*:role/{name}",)}
+    assert allowed == {(f"arn:aws:iam::*:role{name}",)}
 
 
 def test_the_spoke_trusts_the_five_readers_for_itself_only(pair: tuple[Stack, Stack]) -> None:

@@ -169,10 +169,45 @@ def test_the_bucket_is_hardened(hub: Stack) -> None:
     for document in ("cost.md", "runbook.md"):
         assert "for 90 days" in (stacks.ROOT / "docs" / document).read_text(encoding="utf-8"), document
     (policy,) = hub.of_type("AWS::S3::BucketPolicy").values()
-    (only,) = stacks.statements(policy["PolicyDocument"])
-    assert (only.effect, only.principal, only.actions) == ("Deny", "*", ("s3:*",))
-    assert set(only.resources) == {hub.arn("HubBucket"), f"{hub.arn('HubBucket')}/*"}
-    assert only.condition == {"Bool": {"aws:SecureTransport": "false"}}
+    tls, *_ = stacks.statements(policy["PolicyDocument"])
+    assert (tls.effect, tls.principal, tls.actions) == ("Deny", "*", ("s3:*",))
+    assert set(tls.resources) == {hub.arn("HubBucket"), f"{hub.arn('HubBucket')}/*"}
+    assert tls.condition == {"Bool": {"aws:SecureTransport": "false"}}
+    assert "LoggingConfiguration" not in bucket
+    logged = stacks.hub(AccessLogBucket="our-logs").of_type("AWS::S3::Bucket")["HubBucket"]
+    assert logged["LoggingConfiguration"] == {
+        "DestinationBucketName": "our-logs",
+        "LogFilePrefix": "registry-replicator/",
+    }
+
+
+@pytest.mark.parametrize("glass", ["", f"arn:aws:iam::{stacks.HUB}:role/glass"])
+def test_artifacts_and_provenance_are_written_by_one_role_each(glass: str) -> None:
+    hub = stacks.hub(BreakGlassRoleArn=glass)
+    (policy,) = hub.of_type("AWS::S3::BucketPolicy").values()
+    _, *denied = policy["PolicyDocument"]["Statement"]
+    writers = {"models": hub.arn("S3CopyRole"), "provenance": hub.arn("RegisterRole")}
+    assert denied == [
+        {
+            "Sid": each["Sid"],
+            "Effect": "Deny",
+            "Principal": "*",
+            "NotAction": ["s3:GetObject*", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
+            "Resource": f"{hub.arn('HubBucket')}/{folder}/*",
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [writer, *([glass] if glass else [])]}},
+        }
+        for each, (folder, writer) in zip(denied, writers.items(), strict=True)
+    ]
+
+
+def test_every_role_has_the_path_and_the_boundary_that_the_operator_gives() -> None:
+    bound = f"arn:aws:iam::{stacks.HUB}:policy/ours"
+    for make in (stacks.hub, stacks.spoke):
+        for role in make().of_type("AWS::IAM::Role").values():
+            assert role["Path"] == "/"
+            assert "PermissionsBoundary" not in role
+        for role in make(RolePath="/ml/", PermissionsBoundaryArn=bound).of_type("AWS::IAM::Role").values():
+            assert (role["Path"], role["PermissionsBoundary"]) == ("/ml/", bound)
 
 
 def test_the_ledger_is_safe(hub: Stack) -> None:
@@ -212,10 +247,14 @@ def test_what_holds_mirrors_outlives_the_stack(hub: Stack, name: str) -> None:
 
 
 def test_the_key_rotates_and_is_nobody_elses(hub: Stack) -> None:
-    key = hub.of_type("AWS::KMS::Key")["HubKey"]
-    assert key["EnableKeyRotation"] is True
-    root, alarms = stacks.statements(key["KeyPolicy"])
-    assert root.principal == {"AWS": f"arn:aws:iam::{stacks.HUB}:root"}
+    keys = hub.of_type("AWS::KMS::Key")
+    assert set(keys) == {"HubKey", "AlarmKey"}
+    for key in keys.values():
+        assert key["EnableKeyRotation"] is True
+        root, *others = stacks.statements(key["KeyPolicy"])
+        assert root.principal == {"AWS": f"arn:aws:iam::{stacks.HUB}:root"}
+        assert len(others) == (key is keys["AlarmKey"])
+    _, alarms = stacks.statements(keys["AlarmKey"]["KeyPolicy"])
     assert alarms.principal == {"Service": "cloudwatch.amazonaws.com"}
     assert alarms.condition == {"StringEquals": {"aws:SourceAccount": stacks.HUB}}
 
@@ -236,7 +275,7 @@ def test_consumers_decrypt_artifacts_images_and_model_cards_and_nothing_else(
 def test_alarms_reach_the_topic_that_the_operator_chose() -> None:
     own = stacks.hub(AlarmEmail="ml@example.com")
     (topic,) = own.of_type("AWS::SNS::Topic").values()
-    assert topic["KmsMasterKeyId"] == "key-of-HubKey"
+    assert topic["KmsMasterKeyId"] == "key-of-AlarmKey"
     (subscription,) = own.of_type("AWS::SNS::Subscription").values()
     assert subscription["Endpoint"] == "ml@example.com"
     given = "arn:aws:sns:eu-west-1:999999999999:platform"

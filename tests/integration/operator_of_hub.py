@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from local.accounts import PERSONA
 from replicator.identifiers import S3Uri, version_key
 from tests.integration.conftest import wait_for
 
@@ -33,8 +34,8 @@ class Hub:
         self.sqs = self.client("sqs")
         self.sagemaker = self.client("sagemaker")
 
-    def client(self, service: str) -> Any:
-        return self.aws.client(service, self.account)
+    def client(self, service: str, role: str = PERSONA) -> Any:
+        return self.aws.client(service, self.account, role)
 
     @contextmanager
     def in_haste(self, *functions: str) -> Iterator[None]:

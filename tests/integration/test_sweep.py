@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local.landscape import BREAK_GLASS
 from replicator.aws.slots import Slots
 from replicator.identifiers import version_key
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
@@ -121,7 +122,7 @@ def test_a_letter_that_was_never_sent_is_sent(hub: Hub, scientist: DataScientist
 def test_uploads_of_ended_runs_are_aborted_and_no_others(
     hub: Hub, scientist: DataScientist, deployment: Landscape, fresh: Callable[[str], str]
 ) -> None:
-    s3, bucket = hub.client("s3"), hub.stack.outputs["BucketName"]
+    s3, bucket = hub.client("s3", BREAK_GLASS), hub.stack.outputs["BucketName"]
 
     def begin(key: str) -> str:
         s3.create_multipart_upload(Bucket=bucket, Key=key)

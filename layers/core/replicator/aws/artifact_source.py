@@ -25,6 +25,7 @@ from replicator.aws.artifact_calls import (
 )
 from replicator.aws.artifact_facts import ObjectFacts, facts, younger
 from replicator.aws.artifact_listing import listed
+from replicator.aws.sessions import spoke_role_arn
 from replicator.errors import KMS, ErrorCode, PermanentError
 
 if TYPE_CHECKING:
@@ -281,7 +282,7 @@ class Source:
             bucket_arn=f"arn:{self._sessions.partition}:s3:::{self.bucket}",
             account=self.account,
             copy_role=self._copy_role_arn,
-            spoke_role=f"arn:{self._sessions.partition}:iam::{self.account}:role/{self._spoke_role_name}",
+            spoke_role=spoke_role_arn(self._sessions.partition, self.account, self._spoke_role_name),
             answer=str(answer),
         )
 

@@ -48,6 +48,11 @@ def new_session(**options: Any) -> boto3.Session:
     return boto3.Session(botocore_session=core, **options)
 
 
+def spoke_role_arn(partition: str, account: str, role_name: str) -> str:
+    """Give the ARN of a spoke's read role. Its name has its path: ``/ml/registry-replicator-eu-west-1-read``."""
+    return f"arn:{partition}:iam::{account}:role/{role_name.removeprefix('/')}"
+
+
 @dataclass(frozen=True)
 class Sessions:
     """Makes sessions for one invocation.
@@ -64,7 +69,7 @@ class Sessions:
 
     def spoke(self, account: str, role_name: str) -> boto3.Session:
         """Assume the read role of one spoke. Raises `PermanentError` when it does not let us in."""
-        arn = f"arn:{self.partition}:iam::{account}:role/{role_name}"
+        arn = spoke_role_arn(self.partition, account, role_name)
         with translated(
             f"{arn} cannot be assumed",
             denied=ErrorCode.SOURCE_ACCESS_DENIED,
