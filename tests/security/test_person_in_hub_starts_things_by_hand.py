@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from replicator.errors import ErrorCode, PermanentError
+from replicator.identifiers import ModelPackageArn
+from replicator.operations.planning import Planning
+from replicator.steps import CopyResult, RegisterRequest
 from tests.integration.conftest import HUB, SPOKE_A, wait_for
 from tests.integration.data_scientist import DataScientist
 from tests.integration.operator_of_hub import Hub
+from tests.integration.registry_world import REGION, Runner, World, the_policy
 from tests.security.conftest import AWS_IMAGE, STRANGER
+from tests.unit.packages import HUB as WORLDS_HUB
+from tests.unit.packages import SPOKE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,3 +143,71 @@ def test_register_invoked_by_hand_writes_nothing(hub: Hub, mirrored: str) -> Non
     after = hub.mirror(mirrored)
     del before["ResponseMetadata"], after["ResponseMetadata"]
     assert after == before
+
+
+REGISTRY = f"{WORLDS_HUB}.dkr.ecr.{REGION}.amazonaws.com"
+DIGEST = "@sha256:" + "ab" * 32
+OURS = f"registry-replicator/{SPOKE}/scorer{DIGEST}"
+ELSEWHERE = {
+    "a bucket of somebody else": "s3://evil/model.tar.gz",
+    "another spoke's prefix": "s3://hub-bucket/models/222222222222/{group}/1/model.tar.gz",
+    "another group's prefix": f"s3://hub-bucket/models/{SPOKE}/other/1/model.tar.gz",
+    "another version's prefix": f"s3://hub-bucket/models/{SPOKE}/{{group}}/12/model.tar.gz",
+    "outside of all prefixes": "s3://hub-bucket/provenance/x.json",
+    "a bucket that begins like the hub's": f"s3://hub-bucket-x/models/{SPOKE}/{{group}}/1/model.tar.gz",
+    "another spoke's repository": f"{REGISTRY}/registry-replicator/222222222222/scorer{DIGEST}",
+    "a repository that begins like its own": f"{REGISTRY}/registry-replicator/{SPOKE}1/scorer{DIGEST}",
+    "a repository of the hub's own": f"{REGISTRY}/scorer{DIGEST}",
+    "the registry of another account": f"222222222222.dkr.ecr.{REGION}.amazonaws.com/{OURS}",
+    "the registry of another Region": f"{WORLDS_HUB}.dkr.ecr.eu-west-1.amazonaws.com/{OURS}",
+}
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_register_is_not_told_where_the_copies_are_while_an_execution_runs(where: str) -> None:
+    """With the plan of that very execution: then nothing but the places says that it was not the state machine."""
+    world = World()
+    group, location = world.group(), f"s3://models-of-{SPOKE}/model.tar.gz"
+    image = f"{SPOKE}.dkr.ecr.{REGION}.amazonaws.com/team/scorer@sha256:{'cd' * 32}"
+    arn = world.scientist.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={
+            "Containers": [{"Image": image, "ModelDataUrl": location, "ModelDataETag": "e1"}],
+            "SupportedContentTypes": ["text/csv"],
+        },
+    )["ModelPackageArn"]
+    runner = Runner(world, arn, the_policy())
+    destination = ELSEWHERE[where].format(group=group)
+
+    def attack() -> None:
+        entry = world.ledger.get(arn)
+        assert entry is not None
+        planning = Planning(
+            runner.policy, world.ledger, world.slots, lambda: world.at_spoke, world.clock.tick
+        )
+        plan = planning.run(ModelPackageArn.parse(arn), entry.attempt)
+        results = [
+            CopyResult(
+                kind="image" if "ecr" in destination else "artifact",
+                uri=image if "ecr" in destination else location,
+                destination=destination,
+                bytes=1,
+                verified="digest",
+                method="server-side",
+            )
+        ]
+        request = RegisterRequest(source_arn=arn, attempt=entry.attempt, plan=plan, results=results)
+        with pytest.raises(PermanentError) as error:
+            runner.registering().run(request)
+        assert error.value.code is ErrorCode.HUB_REFUSED
+        assert destination in error.value.message
+
+    try:
+        runner.settle(meanwhile=attack)
+        entry = world.ledger.get(arn)
+        assert entry is not None
+        assert entry.hub_arn is not None
+        assert destination not in json.dumps(world.describe(world.person, entry.hub_arn), default=str)
+    finally:
+        world.stop()
