@@ -98,6 +98,17 @@ WORK = [
         harmless=True,
     ),
     Work(
+        "takes the copy role of images",
+        ("copy-image",),
+        "sts",
+        lambda sts, hub: sts.assume_role(
+            RoleArn=role_arn(HUB, role_of(hub, "ecr-copy")),
+            RoleSessionName="attack",
+            Tags=tags(spoke=SPOKE_A),
+        ),
+        harmless=True,
+    ),
+    Work(
         "reads a spoke",
         READERS,
         "sts",
@@ -218,7 +229,7 @@ WORK = [
     ),
     Work(
         "pushes an image",
-        ("copy-image",),
+        (),
         "ecr",
         lambda ecr, hub: ecr.put_image(
             repositoryName=f"{hub.namespace}/{SPOKE_A}/attack", imageManifest="{}", imageTag="1"
@@ -282,9 +293,12 @@ def test_the_role_that_is_there_for_it_does_it(hub: Hub, work: Work, role: str) 
     ],
     ids=str,
 )
-def test_the_copy_role_is_not_taken_with_other_tags(hub: Hub, given: dict[str, str]) -> None:
-    role = role_arn(HUB, role_of(hub, "s3-copy"))
-    assert_denied(lambda: assume(hub.aws, HUB, role, role_of(hub, "copy-artifact"), **given))
+@pytest.mark.parametrize(("copies", "by"), [("s3-copy", "copy-artifact"), ("ecr-copy", "copy-image")])
+def test_a_copy_role_is_not_taken_with_other_tags(
+    hub: Hub, copies: str, by: str, given: dict[str, str]
+) -> None:
+    role = role_arn(HUB, role_of(hub, copies))
+    assert_denied(lambda: assume(hub.aws, HUB, role, role_of(hub, by), **given))
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -31,13 +31,13 @@ def an_image() -> OciImage:
     return build_image({"opt/program/serve": b"#!/bin/sh\n", "weights": os.urandom(20_000)}, layers=2)
 
 
-def push_to(spoke: DataScientist, image: OciImage, tag: str = "1") -> None:
-    """Push an image into the repository of the attacker's group, which is made unless it is there."""
-    ecr = spoke.client("ecr")
+def push_to(owner: DataScientist | Hub, image: OciImage, tag: str = "1", repository: str = "") -> None:
+    """Push an image into a repository, which is made unless it is there; by default that of a spoke's group."""
+    ecr, name = owner.client("ecr"), repository or getattr(owner, "repository", "")
     with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
-        ecr.create_repository(repositoryName=spoke.repository)
+        ecr.create_repository(repositoryName=name)
     (data,) = ecr.get_authorization_token()["authorizationData"]
-    push(image, data["proxyEndpoint"], f"Basic {data['authorizationToken']}", spoke.repository, tag)
+    push(image, data["proxyEndpoint"], f"Basic {data['authorizationToken']}", name, tag)
 
 
 def register(spoke: DataScientist, image: str, member: str = "main") -> str:
@@ -153,3 +153,20 @@ def test_a_layer_of_somebody_else_is_not_had_by_naming_its_digest(
     push_to(spoke, an_image())
     with pytest.raises(RuntimeError, match=r"MANIFEST_BLOB_UNKNOWN|BLOB_UNKNOWN|LAYERS"):
         push_to(spoke, replace(secret, blobs=()), "stolen")
+
+
+def test_an_image_that_was_planted_in_the_hub_is_not_taken_for_the_copy(
+    hub: Hub, spoke: DataScientist
+) -> None:
+    """By a person in the hub, who makes the repository before the hub does, with an image under the same tag."""
+    registered, planted = an_image(), an_image()
+    push_to(hub, planted, repository=f"{hub.namespace}/{spoke.account}/{spoke.repository}")
+    push_to(spoke, registered)
+    arn = register(spoke, spoke.image)
+    spoke.approve(arn)
+    mirrored = image_of(hub.mirror(arn), "main")
+    assert mirrored.digest == registered.digest
+    (found,) = hub.client("ecr").batch_get_image(
+        repositoryName=mirrored.repository, imageIds=[{"imageDigest": registered.digest}]
+    )["images"]
+    assert found["imageManifest"].encode() == registered.manifest.data
