@@ -16,6 +16,9 @@ READY := $(VENV)/.ready
 SECOND := .venv-second-opinion
 SECOND_READY := $(SECOND)/.ready
 SECOND_PINS := $(addprefix requirements/,second-opinion.txt package.json package-lock.json)
+# checkov, pip-audit and cyclonedx-py, which do not fit beside the SAM CLI.
+SCANNERS := .venv-scanners
+SCANNERS_READY := $(SCANNERS)/.ready
 # SAM looks for python3.13 on the PATH; nothing here reports to anybody.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -27,7 +30,7 @@ JOBS ?= 2
 SIDE_BY_SIDE := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test load nightly second-opinion check format lock setup redrive reconcile backfill clean
+.PHONY: help demo local test load nightly second-opinion check scan sbom audit format lock setup redrive reconcile backfill clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -58,6 +61,19 @@ check: setup ## Lint, types, import contracts and templates
 	PYTHONPATH=.:layers/core $(BIN)/lint-imports --no-logo
 	$(BIN)/cfn-lint template.yaml spoke.yaml
 
+scan: sbom ## Scan both templates with checkov, and make the SBOM of the layer
+	$(SCANNERS)/bin/checkov --config-file .checkov.yaml
+
+sbom: setup $(SCANNERS_READY) ## Write the layer's bill of materials (CycloneDX) to .build/layer.cdx.json
+	@mkdir -p .build
+	$(SCANNERS)/bin/cyclonedx-py requirements --output-reproducible --sv 1.6 layers/core/requirements.txt \
+		-o .build/layer.cdx.json
+	$(BIN)/python -m tools.sbom .build/layer.cdx.json
+
+audit: $(SCANNERS_READY) ## Look the pinned packages up among the known vulnerabilities (asks pypi.org)
+	$(SCANNERS)/bin/pip-audit --require-hashes --disable-pip --strict --progress-spinner off \
+		-r layers/core/requirements.txt -r requirements/dev.txt
+
 format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -81,6 +97,8 @@ lock: ## Pin the requirements again (needs uv)
 	# Not --universal: LocalStack cannot be had for Python 3.14.
 	cd requirements && uv pip compile --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q \
 		second-opinion.in -o second-opinion.txt
+	cd requirements && uv pip compile -U --python-version 3.13 --universal --generate-hashes --no-emit-index-url \
+		--no-header -q scanners.in -o scanners.txt
 	cd requirements && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 setup: $(READY)
@@ -91,6 +109,14 @@ $(READY): requirements/dev.txt
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 	@touch $(READY)
+
+$(SCANNERS_READY): requirements/scanners.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.13 was not found: install it, or say where it is: make PYTHON=/path/to/python3.13"; exit 1; }
+	@echo "Setting up $(SCANNERS) with $(PYTHON) (a minute or two, once)"
+	@$(PYTHON) -m venv --clear $(SCANNERS)
+	@$(SCANNERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r requirements/scanners.txt
+	@touch $(SCANNERS_READY)
 
 $(SECOND_READY): $(SECOND_PINS)
 	@test -n "$(PYTHON)" || { echo "Python 3.13 was not found: install it, or say where it is: make PYTHON=/path/to/python3.13"; exit 1; }
@@ -105,4 +131,4 @@ $(SECOND_READY): $(SECOND_PINS)
 	@touch $(SECOND_READY)
 
 clean: ## Remove what was built and set up
-	rm -rf $(VENV) $(SECOND) .aws-sam .build .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(SECOND) $(SCANNERS) .aws-sam .build .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -152,7 +152,7 @@ def guide(landscape: Landscape, config: Path, seeded: Seeded) -> str:
         dead=hub.outputs["DeadLetterQueueUrl"],
         redrive=hub.outputs["RedriveFunctionName"],
         env_vars=aws.root / "env.json",
-        containers="" if aws.host == "0.0.0.0" else _ONLY_LOOPBACK.format(host=aws.host),
+        containers="" if aws.host == "0.0.0.0" else _ONLY_LOOPBACK.format(host=aws.host),  # noqa: S104 - compared
     )
 
 

@@ -112,7 +112,7 @@ class Worker:
         self._stream = stream
         self._log_lock = threading.Lock()
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - a program of this repository
                 # -I: neither the caller's variables nor its folder decide what is imported
                 [sys.executable, "-I", "-u", str(Path(__file__).with_name("worker.py")),
                  str(theirs.fileno()), str(wait_factor), handler, *folders],

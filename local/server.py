@@ -193,7 +193,7 @@ class LocalAws:
     @property
     def endpoint(self) -> str:
         """The URL for ``AWS_ENDPOINT_URL`` on this machine."""
-        return self.endpoint_at("127.0.0.1" if self.host == "0.0.0.0" else self.host)
+        return self.endpoint_at("127.0.0.1" if self.host == "0.0.0.0" else self.host)  # noqa: S104 - compared
 
     def endpoint_at(self, address: str) -> str:
         """Give the URL under which somebody else reaches it, a container for instance."""

@@ -115,7 +115,7 @@ def served(image_folder: Path, model_folder: Path) -> Iterator[str]:
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, str(image_folder / PROGRAM_PATH)]
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - a program of this repository
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:

@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", choices=SIZES, help="default: big and small")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where registries keep data")  # noqa: S108
+    parser.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where registries keep data")  # noqa: S108 - a default, on the command line
     parser.add_argument(
         "--streams", type=int, nargs="*", default=[], help="also our copy with so many streams"
     )

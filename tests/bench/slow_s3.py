@@ -234,7 +234,7 @@ class SlowS3:
         upload = self.uploads.pop(request.query["uploadId"], None)
         if upload is None:
             return _error("NoSuchUpload", 404)
-        listed = sum(1 for element in ElementTree.fromstring(request.body) if element.tag.endswith("Part"))  # noqa: S314
+        listed = sum(1 for element in ElementTree.fromstring(request.body) if element.tag.endswith("Part"))  # noqa: S314 - our own client
         if listed != len(upload.parts):
             return _error("InvalidPart", 400)
         size = sum(upload.parts.values())
@@ -369,7 +369,7 @@ class Running:
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.endpoint}/_control/{what}", json.dumps(body).encode(), method="POST"
         )
-        with urllib.request.urlopen(request) as answer:  # noqa: S310
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - our own server
             found: dict[str, Any] = json.loads(answer.read())
             return found
 

@@ -32,6 +32,7 @@ REDACTION = "tests/unit/test_redaction.py"
 DIGESTS = "tests/integration/test_image_digests.py"
 SEQUENCES = "tests/integration/test_sequences.py"
 ADOPTING = "tests/integration/test_adopting.py"
+BY_HAND = "tests/security/test_person_in_hub_starts_things_by_hand.py"
 REFERRERS = "tests/integration/test_copy_image/test_referrers.py"
 
 
@@ -50,6 +51,14 @@ class Guard:
 
 
 GUARDS = [
+    # What the register function is told
+    Guard(
+        "register takes no place for a copy that is outside the version's own",
+        "refusals.py",
+        "if not policy.is_place_of(version, result.destination):",
+        "if False:",
+        (f"{BY_HAND}::test_register_is_not_told_where_the_copies_are_while_an_execution_runs",),
+    ),
     # Who may send
     Guard(
         "an event speaks for its own account only",

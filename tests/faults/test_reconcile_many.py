@@ -122,7 +122,7 @@ def test_thousands_of_versions_are_gone_through_in_pieces(
     world.begin()
     began = time.monotonic()
     with passing(world) as fake, items_held() as held:
-        answers, _ = reconcile(world, random.Random(5), accounts=[SPOKE_A])  # noqa: S311
+        answers, _ = reconcile(world, random.Random(5), accounts=[SPOKE_A])  # noqa: S311 - nothing secret
         fake.take()
     seconds = time.monotonic() - began
     # Nothing is passed over, and nothing is done twice.
@@ -151,7 +151,7 @@ def test_thousands_of_versions_are_gone_through_in_pieces(
 def test_invocations_that_die_anywhere_pass_nothing_over(
     world: World, landscape: Callable[..., Many], seed: int
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311 - nothing secret
     many = landscape(f"dying-{seed}", 2, 250)
     operations = {"sagemaker.DescribeModelPackage": 400, "dynamodb.Scan": 3, "sqs.SendMessageBatch": 3}
     world.begin(

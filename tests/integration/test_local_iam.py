@@ -160,21 +160,21 @@ class TestCallers:
         s3 = local.bucket(SPOKE, "spoke")
         url = f"{local.endpoint}/spoke/models/a"
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(url)  # noqa: S310
+            urllib.request.urlopen(url)  # noqa: S310 - the local AWS
         grant = statement("Allow", "s3:GetObject", "arn:aws:s3:::spoke/*", Principal="*")
         s3.put_bucket_policy(Bucket="spoke", Policy=document(grant))
-        with urllib.request.urlopen(url) as answer:  # noqa: S310
+        with urllib.request.urlopen(url) as answer:  # noqa: S310 - the local AWS
             assert answer.read() == b"weights"
 
     def test_presigned_urls_are_for_whom_signed(self, local: Local) -> None:
         local.bucket(SPOKE, "spoke")
         asked = {"Bucket": "spoke", "Key": "models/a"}
         mine = local.client("s3", local.admin(SPOKE)).generate_presigned_url("get_object", Params=asked)
-        with urllib.request.urlopen(mine) as answer:  # noqa: S310
+        with urllib.request.urlopen(mine) as answer:  # noqa: S310 - the local AWS
             assert answer.read() == b"weights"
         foreign = local.client("s3", local.admin(OTHER)).generate_presigned_url("get_object", Params=asked)
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(foreign)  # noqa: S310
+            urllib.request.urlopen(foreign)  # noqa: S310 - the local AWS
 
     def test_an_account_cannot_be_chosen_by_header(self, local: Local) -> None:
         local.client("sqs", local.admin(SPOKE)).create_queue(QueueName="q")
@@ -216,9 +216,9 @@ class TestIdentityPolicies:
         s3 = local.client("s3", local.worker())
         assert refused(s3.put_object, Bucket="hub", Key="big", Body=b"x" * 20_000_000)[0] == "AccessDenied"
         # without Expect: 100-continue, as others send it
-        request = urllib.request.Request(f"{local.endpoint}/hub/big", data=b"x" * 20_000_000, method="PUT")  # noqa: S310
+        request = urllib.request.Request(f"{local.endpoint}/hub/big", data=b"x" * 20_000_000, method="PUT")  # noqa: S310 - the local AWS
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(request)  # noqa: S310
+            urllib.request.urlopen(request)  # noqa: S310 - the local AWS
 
     def test_what_is_granted_works_and_nothing_beside_it(self, local: Local) -> None:
         worker = local.worker(statement("Allow", "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{HUB}:in"))
@@ -523,6 +523,6 @@ class TestReporting:
         worker = local.worker()
         refused(local.client("sqs", worker).list_queues)
         assert local.iam.authority.denials
-        urllib.request.urlopen(urllib.request.Request(f"{local.endpoint}/moto-api/reset", method="POST"))  # noqa: S310
+        urllib.request.urlopen(urllib.request.Request(f"{local.endpoint}/moto-api/reset", method="POST"))  # noqa: S310 - the local AWS
         assert not local.iam.authority.denials
         assert refused(local.client("sqs", worker).list_queues)[0] == "InvalidClientTokenId"

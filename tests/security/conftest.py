@@ -3,7 +3,11 @@
 A file is named after the attacker and what is attacked. The attackers:
 
 - a **spoke**: who may register and update model packages and write artifacts in one registered spoke;
-- a **sender**: who gets a message into the intake queue.
+- a **person in the hub**: who has one narrow right there;
+- a **role**: who has one function of the hub in hand;
+- a **sender**: who gets a message into the intake queue, or into the dead-letter queue;
+- a **consumer**: an account that may read the mirrors;
+- a **stranger**: any other account.
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import SPOKE_A
+from local.deploy import deploy
+from local.landscape import ROOT
+from tests.integration.conftest import HUB, SPOKE_A
 from tests.integration.data_scientist import DataScientist
 from tests.integration.operator_of_hub import Hub
 
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 
     from local.landscape import Landscape
 
+CONSUMER, STRANGER = "777777777777", "444444444444"
+SHARED = "shared-hub"
 AWS_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
 
@@ -38,3 +46,25 @@ def hub(deployment: Landscape) -> Hub:
 def spoke(deployment: Landscape, fresh: Callable[[str], str]) -> DataScientist:
     """Give the attacker in a spoke."""
     return DataScientist(deployment.aws, SPOKE_A, fresh("attack"))
+
+
+@pytest.fixture(scope="session")
+def shared_hub(deployment: Landscape) -> Hub:
+    """Give a second hub, which has a consumer and follows the spoke's approvals; the first spoke serves both."""
+    options = {
+        "Namespace": SHARED,
+        "SpokeAccounts": SPOKE_A,
+        "ConsumerAccounts": CONSUMER,
+        "HubApprovalStatus": "Mirrored",
+        "GroupNameTemplate": "shared-{account}-{group}",
+    }
+    stack = deploy(deployment.aws, HUB, ROOT / "template.yaml", options, SHARED)
+    serves = {
+        "Namespace": SHARED,
+        "HubAccount": HUB,
+        "PolicyBucket": "",
+        "GroupPrefix": SHARED,
+        "ForwardedStatuses": "Approved,Rejected",
+    }
+    deploy(deployment.aws, SPOKE_A, ROOT / "spoke.yaml", serves, SHARED)
+    return Hub(deployment.aws, stack, SHARED)

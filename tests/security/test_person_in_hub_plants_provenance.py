@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.landscape import BREAK_GLASS
-from tests.integration.conftest import SPOKE_A, Landscape, wait_for
+from replicator.operations.grouping import SOURCE_TAG
+from tests.integration.conftest import SPOKE_A, SPOKE_B, Landscape, wait_for
 from tests.security.conftest import AWS_IMAGE
 
 if TYPE_CHECKING:
@@ -49,3 +50,69 @@ def test_a_package_that_a_document_names_is_not_adopted(
     mirror = hub.mirror(arn)
     assert mirror["ModelPackageArn"] != planted
     assert mirror["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+SOURCE, OTHER_VERSION = "{arn}", "{arn}2"
+IN_ITS_GROUP: dict[str, tuple[bool, dict[str, str]]] = {
+    "all metadata, no document": (False, {"replicator:source-arn": SOURCE, "replicator:hub": "{hub}"}),
+    "a document, no hub": (True, {"replicator:source-arn": SOURCE}),
+    "a document, another hub": (True, {"replicator:source-arn": SOURCE, "replicator:hub": "second-hub"}),
+    "a document, another version": (
+        True,
+        {"replicator:source-arn": OTHER_VERSION, "replicator:hub": "{hub}"},
+    ),
+    "a document, no metadata": (True, {}),
+}
+"""Whether a provenance document names the package, and its metadata."""
+
+
+@pytest.mark.parametrize("what", IN_ITS_GROUP)
+def test_a_package_in_the_group_of_the_source_is_not_adopted(
+    deployment: Landscape, hub: Hub, spoke: DataScientist, what: str
+) -> None:
+    documented, metadata = IN_ITS_GROUP[what]
+    arn = spoke.register({"Image": AWS_IMAGE, "ModelDataUrl": spoke.put("model.tar.gz")})
+    group = f"{SPOKE_A}-{spoke.group}"
+    tags = [{"Key": SOURCE_TAG, "Value": f"{SPOKE_A}/{spoke.group}"}]
+    hub.sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=tags)
+    planted = hub.sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={
+            "Containers": [{"Image": AWS_IMAGE}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+        CustomerMetadataProperties={"a": "1"}
+        | {key: value.format(arn=arn, hub=hub.namespace) for key, value in metadata.items()},
+    )["ModelPackageArn"]
+    if documented:
+        hub.client("s3").put_object(
+            Bucket=deployment.hub.resources["HubBucket"],
+            Key=f"provenance/{SPOKE_A}/{spoke.group}/1.json",
+            Body=json.dumps({"hubModelPackageArn": planted}).encode(),
+        )
+    spoke.approve(arn)
+    mirror = hub.mirror(arn)
+    assert mirror["ModelPackageArn"] != planted
+    assert mirror["ModelApprovalStatus"] == "PendingManualApproval"
+    assert hub.sagemaker.describe_model_package(ModelPackageName=planted)["ModelApprovalStatus"] == "Approved"
+
+
+@pytest.mark.parametrize("tag", ["none", "another group's", "another spoke's"])
+def test_a_group_that_was_made_before_the_hub_makes_it_is_not_used(
+    hub: Hub, spoke: DataScientist, tag: str
+) -> None:
+    source = {
+        "none": "",
+        "another group's": f"{SPOKE_A}/other",
+        "another spoke's": f"{SPOKE_B}/{spoke.group}",
+    }[tag]
+    arn = spoke.register({"Image": AWS_IMAGE, "ModelDataUrl": spoke.put("model.tar.gz")})
+    group = f"{SPOKE_A}-{spoke.group}"
+    tags = [{"Key": SOURCE_TAG, "Value": source}] if source else []
+    hub.sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=tags)
+    spoke.approve(arn)
+    entry = hub.settled(arn)
+    assert (entry["state"], entry["code"]) == ("FAILED", "GROUP_NAME_TAKEN")
+    assert hub.mirrors(group) == []

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
+from replicator.identifiers import ImageReference, InvalidIdentifierError
 from replicator.partitions import partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from replicator.identifiers import SourceVersion
 
 APPROVED, REJECTED, PENDING = "Approved", "Rejected", "PendingManualApproval"
 
@@ -137,6 +140,19 @@ class Policy:
         tail = hashlib.sha256(repository.encode()).hexdigest()[:16]
         kept = repository[: room - len(tail) - 1].rstrip("._-/")
         return f"{own}{kept}-{tail}"
+
+    def is_place_of(self, version: SourceVersion, destination: str) -> bool:
+        """Whether a copy of a version may be there: under its own prefix, or in a repository of its spoke."""
+        try:
+            image = ImageReference.parse(destination)
+        except InvalidIdentifierError:
+            prefix = self.artifact_prefix(version.account, version.group, version.version)
+            return destination.startswith(f"s3://{self.hub_bucket}/{prefix}")
+        own = f"{self.namespace}/{version.account}/"
+        return (image.account, image.region) == (
+            self.hub_account,
+            self.region,
+        ) and image.repository.startswith(own)
 
     def first_approval_status(self, source_status: str) -> str:
         """Say which approval status a new mirror gets."""

@@ -13,10 +13,10 @@ from replicator.package import CARD_LEVELS, CARD_MAX, contradicts, readable_card
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replicator.identifiers import ModelPackageArn
+    from replicator.identifiers import ModelPackageArn, SourceVersion
     from replicator.package import Description, Found
     from replicator.policy import Policy
-    from replicator.steps import ArtifactCopy, ImageCopy
+    from replicator.steps import ArtifactCopy, CopyResult, ImageCopy
 
 LARGEST_STATE = 262_144
 """Bytes: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
@@ -72,6 +72,20 @@ def _refuse(arn: ModelPackageArn, found: Found, policy: Policy) -> None:
             f"{policy.region}: the hub's account cannot read a private hub, or one in another Region. Register the "
             "model with artifacts in a bucket.",
         )
+
+
+def refuse_places_elsewhere(version: SourceVersion, results: Sequence[CopyResult], policy: Policy) -> None:
+    """Raise `PermanentError` when a result of a copy names a place that no copy of the version has.
+
+    The copy functions name none. Whoever invokes the register function by hand may.
+    """
+    for result in results:
+        if not policy.is_place_of(version, result.destination):
+            raise PermanentError(
+                ErrorCode.HUB_REFUSED,
+                f"the copy of {result.uri} of {version.arn} is said to be at {result.destination}, which is no place "
+                "of that version in the hub. Find out who invoked the register function; then redrive.",
+            )
 
 
 def image_to_copy(arn: ModelPackageArn, found: Found, policy: Policy) -> ImageReference | None:

@@ -55,7 +55,8 @@ def main() -> None:
     folder = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
     Handler.inference = load_inference(folder)
     Handler.model = Handler.inference.model_fn(str(folder))
-    address = (os.environ.get("SERVE_HOST", "0.0.0.0"), int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")))
+    host = os.environ.get("SERVE_HOST", "0.0.0.0")  # noqa: S104 - in a container, SageMaker asks from outside
+    address = (host, int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")))
     server = ThreadingHTTPServer(address, Handler)
     print(f"serving on port {server.server_address[1]}", flush=True)
     server.serve_forever()

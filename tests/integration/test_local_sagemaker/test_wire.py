@@ -103,9 +103,9 @@ def post(
     if key:
         scope = f"{key}/20260301/{REGION}/sagemaker/aws4_request"
         headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
-    request = urllib.request.Request(server.url, data=body, headers=headers)  # noqa: S310
+    request = urllib.request.Request(server.url, data=body, headers=headers)  # noqa: S310 - the local AWS
     try:
-        with urllib.request.urlopen(request) as answer:  # noqa: S310
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - the local AWS
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -192,7 +192,7 @@ def test_everything_else_goes_on_to_moto(server: Server, client: SageMakerClient
 
 def test_a_reset_of_moto_resets_the_registry(server: Server, client: SageMakerClient) -> None:
     """https://docs.getmoto.org/en/latest/docs/server_mode.html: POST /moto-api/reset."""
-    request = urllib.request.Request(f"{server.url}/moto-api/reset", method="POST")  # noqa: S310
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
+    request = urllib.request.Request(f"{server.url}/moto-api/reset", method="POST")  # noqa: S310 - the local AWS
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - the local AWS
         assert answer.status == 200
     assert server.client().list_model_package_groups()["ModelPackageGroupSummaryList"] == []

@@ -270,7 +270,7 @@ def _result(body: bytes) -> dict[str, str] | None:
 
 def _error(status: int, body: bytes) -> Any:
     try:
-        root = ElementTree.fromstring(body)  # noqa: S314
+        root = ElementTree.fromstring(body)  # noqa: S314 - as above
         error = {child.tag: child.text or "" for child in root}
     except ElementTree.ParseError:
         error = {}

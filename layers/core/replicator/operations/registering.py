@@ -21,6 +21,7 @@ from replicator.package import created, fingerprint, other_digests
 from replicator.plan import pin, uncopied_members
 from replicator.policy import REJECTED
 from replicator.provenance import read_intended
+from replicator.refusals import refuse_places_elsewhere
 from replicator.steps import Action, RegisterAnswer
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Registering:
     def _write(
         self, version: SourceVersion, source: Description, entry: Entry, request: RegisterRequest
     ) -> RegisterAnswer:
+        refuse_places_elsewhere(version, request.results, self.policy)
         locations = {**entry.locations, **{result.uri: result.destination for result in request.results}}
         pins = {**entry.pins, **{copy.uri: found for copy in request.plan.copies if (found := pin(copy))}}
         refuse_manifests_that_point_past(request.plan.copies, request.results, locations)
