@@ -347,3 +347,28 @@ def test_services_take_their_roles_for_this_account_only(hub: Stack) -> None:
             assert only.condition["StringEquals"] == {"aws:SourceAccount": stacks.HUB}
         elif name not in {"S3CopyRole", "EcrCopyRole"}:
             assert only.principal == {"Service": "lambda.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "given"),
+    [
+        ({}, False),
+        ({"ConsumerAccounts": stacks.SPOKE}, True),
+        ({"ConsumerOrganizationId": "o-exampleorgid"}, True),
+    ],
+)
+def test_policies_for_consumers_are_set_only_where_there_are_consumers(
+    parameters: dict[str, str], given: bool
+) -> None:
+    both = {"ecr:SetRepositoryPolicy", "sagemaker:PutModelPackageGroupPolicy"}
+    actions = {action for each in stacks.granted(stacks.hub(**parameters)) for action in each.actions}
+    assert both & actions == (both if given else set())
+
+
+def test_the_key_is_granted_to_services_of_aws_only(hub: Stack) -> None:
+    grants = [each for each in stacks.granted(hub) if "kms:CreateGrant" in each.actions]
+    assert {each.where for each in grants} == {"ecr-copy", "register"}
+    for each in grants:
+        assert each.actions == ("kms:CreateGrant",)
+        assert each.condition["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+        assert each.condition["StringEquals"].keys() == {"kms:ViaService"}
