@@ -79,13 +79,13 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 
 redrive: setup ## List dead letters of a deployed hub (ARGS=--dry-run), send them back: make redrive CODE=SOURCE_OBJECT_MISSING
-	@$(BIN)/python -m tools.redrive $(if $(CODE),--code $(CODE)) $(if $(ACCOUNT),--account $(ACCOUNT)) $(ARGS)
+	@PYTHONPATH=layers/core $(BIN)/python -m tools.redrive $(if $(CODE),--code $(CODE)) $(if $(ACCOUNT),--account $(ACCOUNT)) $(ARGS)
 
 reconcile: setup ## Compare the spokes with a deployed hub, and mend: make reconcile GROUP=churn ARGS=--dry-run
-	@$(BIN)/python -m tools.reconcile reconcile $(if $(ACCOUNT),--account $(ACCOUNT)) $(if $(GROUP),--group $(GROUP)) $(ARGS)
+	@PYTHONPATH=layers/core $(BIN)/python -m tools.reconcile reconcile $(if $(ACCOUNT),--account $(ACCOUNT)) $(if $(GROUP),--group $(GROUP)) $(ARGS)
 
 backfill: setup ## Mirror what was approved before there was a hub: make backfill ACCOUNT=111111111111
-	@$(BIN)/python -m tools.reconcile backfill $(if $(ACCOUNT),--account $(ACCOUNT)) $(if $(GROUP),--group $(GROUP)) $(ARGS)
+	@PYTHONPATH=layers/core $(BIN)/python -m tools.reconcile backfill $(if $(ACCOUNT),--account $(ACCOUNT)) $(if $(GROUP),--group $(GROUP)) $(ARGS)
 
 lock: ## Pin the requirements again (needs uv)
 	cd requirements && uv pip compile -U --python-version 3.13 --universal --generate-hashes \

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tools.real_checks import images, machines, messages, registry, spelling, storage
@@ -114,7 +115,7 @@ def show(results: Sequence[Result], left: Sequence[str], console: Console) -> in
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+    return escape(text)
 
 
 def show_plan(checks: Iterable[Check], console: Console) -> None:

@@ -21,6 +21,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from replicator.visible import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -106,7 +108,9 @@ def answers(states: SFNClient, execution: str, after: int) -> Iterator[tuple[int
 def line(finding: dict[str, Any]) -> str:
     """Say what was found."""
     sent = " -> a run is asked for" if finding["enqueued"] else ""
-    return f"{finding['kind']:<14} {finding['source_arn'] or finding['account']}  {finding['detail']}{sent}"
+    return visible(
+        f"{finding['kind']:<14} {finding['source_arn'] or finding['account']}  {finding['detail']}{sent}"
+    )
 
 
 def progress(totals: dict[str, int]) -> str:
@@ -122,7 +126,9 @@ def close(totals: dict[str, int], unreadable: list[str]) -> int:
     """Print the end, and give the exit code."""
     print(progress(totals) + ".")
     if unreadable:
-        print(f"Not read: {', '.join(unreadable)}. Deploy spoke.yaml there; the lines above say why.")
+        print(
+            f"Not read: {visible(', '.join(unreadable))}. Deploy spoke.yaml there; the lines above say why."
+        )
     if totals["unreadable_versions"]:
         print(f"{totals['unreadable_versions']} versions could not be read; the lines above say why.")
     if totals["left_out"]:
@@ -175,7 +181,7 @@ def main(words: list[str] | None = None) -> int:
             )
         return INTERRUPTED
     except (BotoCoreError, ClientError, RuntimeError) as error:
-        print(str(error), file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return FAILED
 
 

@@ -19,7 +19,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
+from replicator.visible import visible
+
 Answer = dict[str, Any]
+
+
+def plain_console() -> Console:
+    """Give a console that takes nothing in a text for a style, a link or a symbol of its own."""
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -101,11 +108,13 @@ def show(done: Redriven, console: Console, most: int) -> None:
     for letter in done.letters[:most]:
         about = letter["source_arn"] or letter["body"] or ""
         fate = "sent back" if letter["redriven"] else "deleted" if letter["deleted"] else "kept"
-        refused = f"\nThe intake queue did not take it: {letter['refused']}" if letter["refused"] else ""
+        refused = (
+            f"\nThe intake queue did not take it: {visible(letter['refused'])}" if letter["refused"] else ""
+        )
         table.add_row(
             str(timedelta(seconds=letter["age_seconds"])),
-            f"{letter['code']}\n{about}".rstrip(),
-            f"{letter['reason']}{refused}",
+            f"{visible(letter['code'])}\n{visible(about)}".rstrip(),
+            f"{visible(letter['reason'])}{refused}",
             f"{fate}\n{letter['message_id']}",
         )
     if done.letters:
@@ -115,11 +124,13 @@ def show(done: Redriven, console: Console, most: int) -> None:
         console.print(f"... and {unshown} more, which are in the totals.")
     for code in sorted(done.codes | done.last["codes"]):
         total = done.last["codes"].get(code, {"found": 0, "redriven": 0})
-        console.print(f"{code}: {done.codes[code]} sent back, {total['found'] - total['redriven']} kept")
+        console.print(
+            f"{visible(code)}: {done.codes[code]} sent back, {total['found'] - total['redriven']} kept"
+        )
     for letter in done.letters:
         if letter["deleted"]:
             console.print("The body of the deleted letter, for whoever wants it after all:")
-            console.print(letter["body"], markup=False, highlight=False, soft_wrap=True)
+            console.print(visible(letter["body"]), soft_wrap=True)
     print_end(done, console)
 
 
@@ -137,14 +148,17 @@ def print_end(done: Redriven, console: Console) -> None:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command."""
-    arguments, console = parser().parse_args(words), Console()
+    arguments, console = parser().parse_args(words), plain_console()
     if arguments.delete and not arguments.message_id:
         print("--delete needs the --message-id of one letter; --dry-run shows it.", file=sys.stderr)
         return 2
     try:
         show(run(arguments, console), console, arguments.show)
     except (BotoCoreError, ClientError, RuntimeError) as error:
-        print(f"Stopped: {error}\nNothing is lost: what was not sent back is still there.", file=sys.stderr)
+        print(
+            f"Stopped: {visible(str(error))}\nNothing is lost: what was not sent back is still there.",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

@@ -56,8 +56,9 @@ def test_an_error_of_the_sdk_is_tried_again_only_when_that_can_help(
 
 
 def test_a_code_survives_its_text() -> None:
-    error = PermanentError(ErrorCode.SOURCE_CHANGED, "s3://b/k: changed\nreally")
-    assert read_coded(str(error)) == (ErrorCode.SOURCE_CHANGED, "s3://b/k: changed\nreally")
+    error = PermanentError(ErrorCode.SOURCE_CHANGED, "s3://b/k: changed, really")
+    assert read_coded(str(error)) == (ErrorCode.SOURCE_CHANGED, "s3://b/k: changed, really")
+    assert read_coded("SOURCE_CHANGED: a\nb") == (ErrorCode.SOURCE_CHANGED, "a\nb")
     assert read_coded("KeyError: 'x'") == (ErrorCode.UNEXPECTED, "KeyError: 'x'")
 
 

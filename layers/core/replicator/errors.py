@@ -11,6 +11,7 @@ import re
 from enum import StrEnum
 
 from replicator.redaction import redacted
+from replicator.visible import visible
 
 
 class ErrorCode(StrEnum):
@@ -75,12 +76,12 @@ class ReplicationError(Exception):
         What happened.
     message
         A sentence for the person who finds it in the dead-letter queue: it names the ARN, the object or
-        the image, and what to do about it. Secrets are taken out of it.
+        the image, and what to do about it. Secrets are taken out of it, and what has no shape is spelled out.
     """
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         self.code = code
-        self.message = redacted(message)
+        self.message = visible(redacted(message))
         super().__init__(f"{code}: {self.message}")
 
 

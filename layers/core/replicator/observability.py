@@ -6,15 +6,17 @@ a segment for each AWS call, took 170 to 290 ms of every function's start; see d
 
 from __future__ import annotations
 
+import json
 import os
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from replicator.errors import ErrorCode, PermanentError, ReplicationError
 from replicator.redaction import redacted
+from replicator.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
 NAMESPACE = "ModelRegistryReplicator"
 """Of the metrics in CloudWatch."""
 
-logger = Logger(service="model-registry-replicator")
+
+def _serialized(record: dict[str, Any]) -> str:
+    # A log is read on terminals too: "aws logs tail" prints it as it is. Such characters occur in JSON's strings only.
+    return visible(json.dumps(record, default=str, separators=(",", ":"), ensure_ascii=False))
+
+
+logger = Logger(service="model-registry-replicator", json_serializer=_serialized)
 
 
 def without_secrets[**P, T](handler: Callable[P, T]) -> Callable[P, T]:

@@ -17,6 +17,7 @@ from tests.integration.artifact_world import (
     DESTINATION,
     HUB_BUCKET,
     PACKAGE,
+    REGION,
     SETTINGS,
     SPOKE_BUCKET,
     World,
@@ -40,7 +41,8 @@ class Context:
 @pytest.fixture
 def aws(aws: World, monkeypatch: pytest.MonkeyPatch) -> World:
     for name, value in SETTINGS.model_dump().items():
-        monkeypatch.setenv(name.upper(), value)
+        monkeypatch.setenv(name.upper(), value if isinstance(value, str) else ",".join(value))
+    monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "a-hub")
     credentials = aws.own.get_credentials()
     assert credentials is not None

@@ -13,6 +13,7 @@ from replicator.errors import ErrorCode, PermanentError
 from replicator.events import ModelPackageEvent
 from replicator.identifiers import InvalidIdentifierError, ModelPackageArn
 from replicator.redaction import redacted
+from replicator.visible import shortened
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -63,7 +64,7 @@ def send(
     """
     attributes = {
         "code": code,
-        "reason": redacted(reason)[:_REASON_MAX],
+        "reason": shortened(redacted(reason), _REASON_MAX),
         "failed_at": now.isoformat(),
         "source_arn": source_arn and redacted(source_arn)[:_ARN_MAX],
         "attempt": str(attempt) if attempt else None,
@@ -118,7 +119,7 @@ class Letter:
             receipt_handle=message["ReceiptHandle"],
             body=redacted(message["Body"]),
             code=code[:_CODE_MAX],
-            reason=redacted(reason)[:_REASON_MAX],
+            reason=shortened(redacted(reason), _REASON_MAX),
             source_arn=source_arn and redacted(source_arn)[:_ARN_MAX],
             account=account and account[:_CODE_MAX],
             sent=datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC),
