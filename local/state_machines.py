@@ -28,13 +28,17 @@ from moto.core.exceptions import JsonRESTError
 from moto.stepfunctions.parser.api import HistoryEventType, LambdaFunctionFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEvent,
+    FailureEventException,
+)
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import iteration_worker
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.environment import Environment
@@ -78,10 +82,22 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "states-uncaught",
-        "States.ALL does not stand for States.Runtime and States.DataLimitExceeded. Of a Lambda task a recording of "
-        "2024-03-21 shows that it stands for the latter; the documented answer is kept, for it asks more of a machine.",
+        "States.ALL does not stand for States.Runtime, nor for States.DataLimitExceeded outside of a Lambda task.",
         Evidence.DOCUMENTED,
         "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html",
+    ),
+    Rule(
+        "states-large-answer-of-lambda",
+        "States.ALL of a Lambda task stands for the States.DataLimitExceeded of an answer that is too large "
+        "(recorded 2024-03-21, against the documentation). Outside of the task the documentation is followed.",
+        Evidence.RECORDED,
+        "stepfunctions/lambda-errors.json",
+    ),
+    Rule(
+        "states-errors-of-a-map",
+        "An error of Step Functions in an item of a Map, such as States.Timeout, is the Map's error.",
+        Evidence.RECORDED,
+        "stepfunctions/lambda-errors.json",
     ),
     Rule(
         "states-roles",
@@ -99,7 +115,10 @@ _CALLERS = (
         for service in ("aws_sdk", "dynamodb", "events", "sfn", "sns", "sqs", "unsupported")
     ),
 )
+NAMING = (state_fail, iteration_worker)
+"""Modules of moto whose ``CustomErrorName`` refuses errors of Step Functions' own; `named_error` takes its place."""
 _from_error = StateTaskLambda._from_error
+_check_size = StateTaskLambda._verify_size_quota
 _equals = ErrorEqualsDecl._eval_body
 _UNCAUGHT = (StatesErrorNameType.StatesRuntime, StatesErrorNameType.StatesStatesDataLimitExceeded)
 _parse = AmazonStateLanguageParser.parse
@@ -159,8 +178,10 @@ class StateMachines:
         self._aws.patch(models, "stepfunctions_backends", stepfunctions_parser_backends)
         self._aws.patch(retrier_decl, "time", ScaledTime)
         self._aws.patch(StateTaskLambda, "_from_error", _lambda_error)
+        self._aws.patch(StateTaskLambda, "_verify_size_quota", _answer_fits)
         self._aws.patch(ErrorEqualsDecl, "_eval_body", _error_equals)
-        self._aws.patch(state_fail, "CustomErrorName", _named_error)
+        for module in NAMING:
+            self._aws.patch(module, "CustomErrorName", named_error)
         # The history has every failure; moto would also write the whole definition to the terminal.
         self._aws.patch(
             EvalComponent, "_log_failure_event_exception", lambda component, failure_event_exception: None
@@ -223,12 +244,32 @@ def _lambda_error(task: Any, env: Any, ex: Exception) -> Any:
     )
 
 
-def _error_equals(declared: Any, env: Any) -> None:
-    """Compare as moto does, but ``States.ALL`` does not stand for the two that nothing catches.
+class _LargeAnswer(StatesErrorName):  # type: ignore[misc] # moto has no types
+    """``States.DataLimitExceeded`` of a Lambda task's answer, as long as it has not left the task."""
 
+    def __init__(self) -> None:
+        super().__init__(typ=StatesErrorNameType.StatesStatesDataLimitExceeded)
+
+
+def _answer_fits(task: Any, env: Any, value: Any) -> None:
+    """Refuse an answer that is too large as moto does, and mark the error as that of a Lambda task."""
+    try:
+        _check_size(task, env, value)
+    except FailureEventException as error:
+        failure = error.failure_event
+        marked = FailureEvent(env, _LargeAnswer(), failure.event_type, failure.event_details)
+        raise FailureEventException(failure_event=marked) from error
+
+
+def _error_equals(declared: Any, env: Any) -> None:
+    """Compare as moto does, but ``States.ALL`` does not stand for the two errors of `_UNCAUGHT`.
+
+    Except for a Lambda task's answer that is too large, which AWS was recorded to catch.
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
-    uncaught = env.stack[-1] in [StatesErrorName(typ=kind) for kind in _UNCAUGHT]
+    error = env.stack[-1]
+    terminal = error in [StatesErrorName(typ=kind) for kind in _UNCAUGHT]
+    uncaught = terminal and not isinstance(error, _LargeAnswer)
     everything = ErrorEqualsDecl._STATE_ALL_ERROR in declared.error_names
     if uncaught and everything:
         env.stack[-1] = False
@@ -236,11 +277,11 @@ def _error_equals(declared: Any, env: Any) -> None:
     _equals(declared, env)
 
 
-def _named_error(name: str | None) -> Any:
-    """Let a Fail state report by ``ErrorPath`` what it was given, an error of Step Functions' own included."""
-    if name is not None and name.startswith("States."):
-        return StatesErrorName(typ=StatesErrorNameType.from_name(name))
-    return CustomErrorName(name)
+def named_error(error_name: str | None) -> Any:
+    """Let a Fail state and an item of a Map fail with an error of Step Functions' own, too."""
+    if error_name is not None and error_name.startswith("States."):
+        return StatesErrorName(typ=StatesErrorNameType.from_name(error_name))
+    return CustomErrorName(error_name)
 
 
 def _start_execution(

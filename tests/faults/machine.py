@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     Steps = Generator[str, None, Any]
 
-_NEVER_CAUGHT = frozenset({"States.DataLimitExceeded", "States.Runtime"})
+# States.ALL of a Task does stand for States.DataLimitExceeded: stepfunctions/lambda-errors.json of tests/recorded.
+_NEVER_CAUGHT = {"Task": {"States.Runtime"}, "Map": {"States.Runtime", "States.DataLimitExceeded"}}
 _FORMAT = re.compile(r"States\.Format\('(?P<text>[^']*)'(?P<paths>(?:,\s*[^,)]+)*)\)")
 
 type Edge = tuple[str, str, int]
@@ -82,7 +83,7 @@ class Machine:
                 shown if state["Type"] == "Pass" else (yield from self._tried(name, state, shown, context))
             )
         except StateError as error:
-            number, catcher = _matching(state.get("Catch", []), error.error)
+            number, catcher = _matching(state, "Catch", error.error)
             if catcher is None:
                 raise
             self.taken[name, "Catch", number] += 1
@@ -99,7 +100,7 @@ class Machine:
                 yield name
                 return self.call(state["Resource"], shown)
             except StateError as error:
-                number, retrier = _matching(state.get("Retry", []), error.error)
+                number, retrier = _matching(state, "Retry", error.error)
                 if retrier is None or used[number] >= retrier.get("MaxAttempts", 3):
                     raise
                 used[number] += 1
@@ -139,10 +140,10 @@ def _edges(machine: dict[str, Any]) -> Iterator[Edge]:
             yield from _edges(state["ItemProcessor"])
 
 
-def _matching(clauses: list[dict[str, Any]], error: str) -> tuple[int, dict[str, Any] | None]:
-    for number, clause in enumerate(clauses):
+def _matching(state: dict[str, Any], kind: str, error: str) -> tuple[int, dict[str, Any] | None]:
+    for number, clause in enumerate(state.get(kind, [])):
         names = set(clause["ErrorEquals"])
-        every = ("States.ALL" in names and error not in _NEVER_CAUGHT) or (
+        every = ("States.ALL" in names and error not in _NEVER_CAUGHT[state["Type"]]) or (
             "States.TaskFailed" in names and error != "States.Timeout"
         )
         if error in names or every:

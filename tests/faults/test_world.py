@@ -201,6 +201,17 @@ def test_the_machine_retries_as_often_as_the_definition_says() -> None:
         run(machine({"A": task}, failing(1, "States.Runtime")), {})
 
 
+def test_states_all_stands_for_a_large_answer_in_the_task_alone() -> None:
+    caught = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "B"}]
+    task = {"Type": "Task", "Resource": "r", "End": True}
+    states = {"A": {**task, "Catch": caught}, "B": {"Type": "Succeed"}}
+    assert run(machine(states, failing(1, "States.DataLimitExceeded")), {})["error"]["Cause"] == "because"
+    inner = {"StartAt": "In", "States": {"In": task}}
+    each = {"Type": "Map", "ItemsPath": "$.all", "ItemProcessor": inner, "End": True, "Catch": caught}
+    with pytest.raises(StateError, match=r"States\.DataLimitExceeded"):
+        run(machine({**states, "A": each}, failing(1, "States.DataLimitExceeded")), {"all": [1]})
+
+
 def test_the_machine_catches_into_the_result_path_and_notes_every_edge() -> None:
     states = {
         "A": {

@@ -13,6 +13,7 @@ from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
+from local.state_machines import NAMING, named_error
 from replicator.steps import Action, ArtifactCopy, ImageCopy, PlanAnswer
 from tests.infra import stacks
 
@@ -127,6 +128,8 @@ def running(monkeypatch: pytest.MonkeyPatch, definition: dict[str, Any] | None =
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
     monkeypatch.setattr(retrier_decl, "time", NoWait)
+    for module in NAMING:
+        monkeypatch.setattr(module, "CustomErrorName", named_error)
     config: Any = {"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}}
     with mock_aws(config=config):
         _create(definition or stacks.definition())

@@ -104,7 +104,8 @@ def test_calls_are_tried_again_only_when_that_can_help(name: str) -> None:
 def test_every_error_reaches_the_failure_path() -> None:
     for name in ("Plan", "Copies", "Register"):
         assert TOP[name]["Catch"] == [
-            {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "RecordFailure"}
+            {"ErrorEquals": [error], "ResultPath": "$.error", "Next": "RecordFailure"}
+            for error in ("States.DataLimitExceeded", "States.ALL")
         ]
     # Inside the map nothing is caught: an error ends the map, and the map catches it.
     assert not [name for name, state in COPY.items() if "Catch" in state]
@@ -120,7 +121,8 @@ def test_recording_a_failure_is_tried_for_long_and_ends_failed() -> None:
         for n in range(retry["MaxAttempts"])
     ]
     assert sum(waits) > 1800
-    assert record["Catch"][0]["Next"] == "NotRecorded"
+    caught = {each["ErrorEquals"][0]: each["Next"] for each in record["Catch"]}
+    assert caught == {"States.DataLimitExceeded": "NotRecorded", "States.ALL": "NotRecorded"}
     assert {TOP["Failed"]["Type"], TOP["NotRecorded"]["Type"]} == {"Fail"}
 
 

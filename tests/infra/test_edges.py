@@ -97,6 +97,20 @@ def caught(name: str) -> Story:
     return story
 
 
+def too_large(event: dict[str, Any], call: int) -> Any:
+    """Answer more than Step Functions takes from a state (256 KiB)."""
+    return "a" * 300_000
+
+
+def answered_too_much(name: str) -> Story:
+    def story(machine: Machine, run: Callable[[], Run]) -> None:
+        machine.functions[name] = too_large
+        ended = run()
+        assert (ended.status, ended.names[-1]) == ("FAILED", "RecordFailure")
+
+    return story
+
+
 def copied_in_two_goes(machine: Machine, run: Callable[[], Run]) -> None:
     def copy(event: dict[str, Any], call: int) -> Any:
         progress = {"moved": call, "total": 2, "objects": 0}
@@ -123,10 +137,13 @@ def repaired_meanwhile(machine: Machine, run: Callable[[], Run]) -> None:
     assert run().names == ["Plan", "RecordFailure"] * 2
 
 
-def never_recorded(machine: Machine, run: Callable[[], Run]) -> None:
-    machine.functions["Plan"] = raising(MISSING)
-    machine.functions["RecordFailure"] = raising(MISSING)
-    assert run().names.count("RecordFailure") == 16
+def never_recorded(function: Function) -> Story:
+    def story(machine: Machine, run: Callable[[], Run]) -> None:
+        machine.functions["Plan"] = raising(MISSING)
+        machine.functions["RecordFailure"] = function
+        assert run().names.count("RecordFailure") == 16
+
+    return story
 
 
 REPLICATE: dict[str, Story] = {
@@ -146,7 +163,9 @@ REPLICATE: dict[str, Story] = {
     "changed meanwhile": changed_meanwhile,
     "of another release": unknown_copy,
     "repaired meanwhile": repaired_meanwhile,
-    "never recorded": never_recorded,
+    **{f"{name} answers too much": answered_too_much(name) for name in TRIED_AGAIN},
+    "never recorded": never_recorded(raising(MISSING)),
+    "never recorded, by too long an answer": never_recorded(too_large),
 }
 
 
@@ -172,6 +191,7 @@ RECONCILE: dict[str, Story] = {
     "cut off otherwise": reconciling(failing_with(CUT_OFF[2:], reconciled), 3),
     "late": reconciling(late(reconciled), 3),
     "for good": reconciling(raising(MISSING), 1, "FAILED"),
+    "too large": reconciling(too_large, 1, "FAILED"),
 }
 STORIES = {"replicate.asl.yaml": REPLICATE, "reconcile.asl.yaml": RECONCILE}
 

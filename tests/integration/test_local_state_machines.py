@@ -290,6 +290,41 @@ def test_states_all_does_not_catch_a_runtime_error(machines: Machines) -> None:
     assert (result["status"], result["error"]) == ("FAILED", "States.Runtime")
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_an_answer_that_is_too_large_is_caught_outside_a_map_only_by_its_name(
+    machines: Machines, local_aws: LocalAws, named: bool
+) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
+    name = make_function(local_aws, ACCOUNT, "def handler(event, context):\n    return 'a' * 300_000\n")
+    called = task(f"arn:aws:lambda:{local_aws.region}:{ACCOUNT}:function:{name}")
+    caught = {"ErrorEquals": ["States.DataLimitExceeded" if named else "States.ALL"], "Next": "Caught"}
+    each = {
+        "Type": "Map",
+        "ItemsPath": "$.copies",
+        "ItemProcessor": {"StartAt": "Copy", "States": {"Copy": called}},
+        "Catch": [caught],
+        "End": True,
+    }
+    result = machines.run({"Each": each, "Caught": {"Type": "Succeed"}}, {"copies": [1]})
+    if named:
+        assert json.loads(result["output"])["Error"] == "States.DataLimitExceeded"
+    else:
+        assert (result["status"], result["error"]) == ("FAILED", "States.DataLimitExceeded")
+
+
+def test_a_timeout_in_a_map_is_caught_outside(machines: Machines, function: str) -> None:
+    each = {
+        "Type": "Map",
+        "ItemsPath": "$.copies",
+        "ItemProcessor": {"StartAt": "Copy", "States": {"Copy": task(function, TimeoutSeconds=1)}},
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}],
+        "End": True,
+    }
+    copies = [{"key": machines.fresh("k"), "sleep": 3}]
+    result = machines.run({"Each": each, "Caught": {"Type": "Succeed"}}, {"copies": copies})
+    assert json.loads(result["output"])["Error"] == "States.Timeout"
+
+
 def test_a_timeout_that_was_caught_is_reported_by_its_name(machines: Machines, function: str) -> None:
     catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Failed"}]
     states = {
