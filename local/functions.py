@@ -44,10 +44,16 @@ RULES: tuple[Rule, ...] = (
         "lambda/invoke-errors.json",
     ),
     Rule(
+        "lambda-import-error",
+        "An error of the imports has an empty requestId; imports that end the process are a Runtime.ExitError.",
+        Evidence.RECORDED,
+        "lambda/invoke-errors.json",
+    ),
+    Rule(
         "lambda-timeout",
         "A function that takes too long is killed, and answers Sandbox.Timedout.",
-        Evidence.DOCUMENTED,
-        "https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html",
+        Evidence.RECORDED,
+        "lambda/invoke-errors.json",
     ),
     Rule(
         "lambda-environment",
@@ -154,7 +160,7 @@ class Functions:
             finally:
                 self._give_back(pool, worker)
         if "error" in answer:
-            return Result(json.dumps({**answer["error"], "requestId": request_id}).encode(), failed=True)
+            return Result(json.dumps({"requestId": request_id, **answer["error"]}).encode(), failed=True)
         return Result(str(answer["payload"]).encode())
 
     def kill(self, account: str, name: str) -> int:

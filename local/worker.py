@@ -48,18 +48,24 @@ def _error(kind: str, message: str, stack: list[str] | None = None) -> dict[str,
 
 
 def _load(handler: str) -> Any:
-    """Import the handler. What goes wrong is told in the words of Lambda's own runtime."""
+    """Import the handler. What goes wrong is told in the words of Lambda's own runtime, and of no request.
+
+    An import that ends the process ends it here, too.
+    """
     module_name, _, name = handler.rpartition(".")
     try:
         module = importlib.import_module(module_name.replace("/", "."))
     except ImportError as error:
         traceback.print_exc()
-        return _error("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}")
-    except BaseException as error:
+        told = _error("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}")
+        return {**told, "requestId": ""}
+    except Exception as error:
         traceback.print_exc()
-        return _error(type(error).__name__, str(error), traceback.format_tb(error.__traceback__))
+        told = _error(type(error).__name__, str(error), traceback.format_tb(error.__traceback__))
+        return {**told, "requestId": ""}
     if not hasattr(module, name):
-        return _error("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module_name}'")
+        told = _error("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module_name}'")
+        return {**told, "requestId": ""}
     return getattr(module, name)
 
 

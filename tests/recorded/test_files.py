@@ -12,6 +12,7 @@ import pytest
 
 import local
 from local.evidence import Evidence, Rule
+from tests.recorded.left_out import LEFT_OUT
 from tests.recorded.replay import FOLDER, RecordingError, files, load
 
 if TYPE_CHECKING:
@@ -101,3 +102,13 @@ def test_rules_have_names_of_their_own_and_sources_of_the_form() -> None:
     assert [rule.name for rule in every if not (rule.claim and rule.source)] == []
     documented = [rule for rule in every if rule.evidence is Evidence.DOCUMENTED]
     assert [rule.name for rule in documented if not rule.source.startswith("https://")] == []
+
+
+def test_what_is_left_out_is_not_replayed_and_says_why() -> None:
+    known = [(file, each.name) for file in files() for each in load(file)]
+    assert [
+        f"{file}: {name}"
+        for file, left in LEFT_OUT.items()
+        for name, why in left.items()
+        if not why.endswith(".") or any(of == file and name in other for of, other in known)
+    ] == []

@@ -49,9 +49,9 @@ def test_a_record_of_a_queue(
     replay.compare("record", record)
 
 
-def invoked(client: Callable[[str], Any], function: str) -> Any:
+def invoked(client: Callable[[str], Any], function: str, event: Any = None) -> Any:
     """Invoke a function and read the members that were recorded."""
-    answer = client("lambda").invoke(FunctionName=function)
+    answer = client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
     members = ("ExecutedVersion", "FunctionError", "StatusCode", "ResponseMetadata")
     found = {name: answer[name] for name in members}
     return {**found, "Payload": json.loads(answer["Payload"].read())}
@@ -73,3 +73,36 @@ def test_a_function_that_raises(replay: Replay, aws: LocalAws, client: Callable[
 def test_a_function_whose_process_ends(replay: Replay, aws: LocalAws, client: Callable[[str], Any]) -> None:
     function = make_function(aws, ACCOUNT, "import sys\ndef handler(event, context):\n    sys.exit(0)\n")
     replay("invocation_error", lambda: invoked(client, function))
+
+
+@replays(ERRORS, "test_lambda_runtime_exit")
+def test_a_function_whose_import_ends_the_process(
+    replay: Replay, aws: LocalAws, client: Callable[[str], Any]
+) -> None:
+    function = make_function(aws, ACCOUNT, "import sys\nsys.exit(0)\n")
+    replay("invocation_error", lambda: invoked(client, function))
+
+
+@replays(
+    ERRORS,
+    "test_lambda_runtime_error",
+    differing=[Differing("invocation_error/Payload/stackTrace*", "it names files of the runtime")],
+)
+def test_a_function_whose_import_raises(replay: Replay, aws: LocalAws, client: Callable[[str], Any]) -> None:
+    function = make_function(aws, ACCOUNT, 'raise Exception("Runtime startup fails")\n')
+    replay("invocation_error", lambda: invoked(client, function))
+
+
+@replays(ERRORS, "test_lambda_too_large_response")
+def test_an_answer_that_is_too_large(replay: Replay, aws: LocalAws, client: Callable[[str], Any]) -> None:
+    code = "def handler(event, context):\n    return 'a' * event\n"
+    function = make_function(aws, ACCOUNT, code)
+    for key in ("invoke_result", "invoke_result_2"):
+        replay(key, lambda: invoked(client, function, 6_291_556 - 1))
+
+
+@replays(ERRORS, "test_lambda_invoke_with_timeout")
+def test_a_function_that_takes_too_long(replay: Replay, aws: LocalAws, client: Callable[[str], Any]) -> None:
+    code = "import time\ndef handler(event, context):\n    time.sleep(30)\n"
+    function = make_function(aws, ACCOUNT, code, Timeout=1)
+    replay("invoke-result", lambda: invoked(client, function))

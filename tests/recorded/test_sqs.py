@@ -6,6 +6,7 @@ import base64
 import json
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -242,3 +243,96 @@ def test_a_handle_of_a_queue_that_is_not_there(replay: Replay, sqs: Any, pair: P
 @replays(MOVES, "test_cancel_with_invalid_task_id_in_task_handle", differing=[NOT_FOUND])
 def test_a_handle_of_a_task_that_is_not_there(replay: Replay, sqs: Any, pair: Pair) -> None:
     replay("error", lambda: sqs.cancel_message_move_task(TaskHandle=handle(pair.dead)))
+
+
+@replays(MOVES, "test_move_task_workflow_with_multiple_sources_as_default_destination", differing=[STARTED])
+def test_a_move_to_each_messages_own_source(
+    replay: Replay, sqs: Any, pair: Pair, fresh: Callable[[str], str]
+) -> None:
+    redrive = json.dumps({"deadLetterTargetArn": pair.dead, "maxReceiveCount": 1})
+    name = fresh("queue")
+    url = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": redrive})["QueueUrl"]
+    other = Pair(sqs, url, f"{pair.arn.rpartition(':')[0]}:{name}", pair.dead_url, pair.dead)
+    for key, arn in {
+        "source-arn": pair.dead,
+        "original-source-1": pair.arn,
+        "original-source-2": other.arn,
+    }.items():
+        replay.compare(key, arn)
+    pair.stuck(2)
+    other.stuck(2)
+    replay("start-message-move-task-response", pair.move)
+    replay("list-message-move-task-response", pair.ended)
+    for each in (pair, other):
+        assert len(sqs.receive_message(QueueUrl=each.url, MaxNumberOfMessages=10)["Messages"]) == 2
+
+
+MOVED = Differing("list/Results/0/ApproximateNumberOfMessagesMoved", "it depends on when the queue went")
+
+
+@replays(MOVES, "test_move_task_delete_destination_queue_while_running", differing=[STARTED, MOVED])
+def test_a_move_whose_destination_goes(replay: Replay, sqs: Any, pair: Pair, queue: str) -> None:
+    pair.stuck(10)
+    pair.move(
+        DestinationArn=f"{pair.arn.rpartition(':')[0]}:{queue.rpartition('/')[2]}",
+        MaxNumberOfMessagesPerSecond=1,
+    )
+    sqs.delete_queue(QueueUrl=queue)
+    replay("list", pair.ended)
+
+
+def as_recorded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write the times as the recording does; it has no SenderId."""
+    return [
+        {
+            **message,
+            "Attributes": {
+                name: "timestamp" if name.endswith("Timestamp") else value
+                for name, value in message["Attributes"].items()
+                if name != "SenderId"
+            },
+        }
+        for message in sorted(messages, key=lambda each: str(each["Body"]))
+    ]
+
+
+@replays("sqs/dead-letters.json", "test_dead_letter_queue_message_attributes")
+def test_what_a_dead_letter_keeps(replay: Replay, sqs: Any, pair: Pair) -> None:
+    """Its id, its attributes and its count of receipts, which goes on."""
+    replay.compare("dlq-arn", pair.dead)
+    replay.compare("sourcen-arn", pair.arn)
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+    sqs.send_message(
+        QueueUrl=pair.url,
+        MessageBody="message-1",
+        MessageAttributes={"MyAttribute": {"StringValue": "foobar", "DataType": "String"}},
+        MessageSystemAttributes={"AWSTraceHeader": {"StringValue": trace, "DataType": "String"}},
+    )
+    sqs.send_message(QueueUrl=pair.url, MessageBody="message-2")
+    asked: Any = {"MessageAttributeNames": ["All"], "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
+    asked["MessageSystemAttributeNames"] = ["All"]
+    replay.compare("rec-pre-dlq", as_recorded(sqs.receive_message(QueueUrl=pair.url, **asked)["Messages"]))
+    assert "Messages" not in sqs.receive_message(QueueUrl=pair.url, **asked)
+    dead = sqs.receive_message(QueueUrl=pair.dead_url, **asked)["Messages"]
+    replay.compare("dlq-messages", as_recorded(dead))
+
+
+TIMES = Differing("*Timestamp", "numbers, which the recording replaced by a word")
+
+
+@replays(
+    "sqs/dead-letters.json",
+    "test_receive_message_message_system_attribute_names_filters[sqs]",
+    differing=[TIMES],
+)
+def test_system_attributes_by_their_names(replay: Replay, sqs: Any, queue: str) -> None:
+    attributes = {"Foo": {"DataType": "String", "StringValue": "Bar"}}
+    sqs.send_message(QueueUrl=queue, MessageBody="msg", MessageAttributes=attributes)
+    names = "MessageSystemAttributeNames"
+    for key, asked in {
+        "all_attributes": {names: ["All"]},
+        "all_system_and_message_attributes": {names: ["All"], "MessageAttributeNames": ["All"]},
+        "single_attribute": {names: ["SenderId"]},
+        "multiple_attributes": {names: ["SenderId", "SequenceNumber"]},
+    }.items():
+        replay(key, partial(sqs.receive_message, QueueUrl=queue, VisibilityTimeout=0, **asked))

@@ -227,3 +227,33 @@ def test_an_item_of_a_map_that_times_out(
     found = executions.history(replay, states, {"Inputs": [1, 2]}, fresh("machine"))
     (failed,) = [event for event in found["events"] if event["type"] == "ExecutionFailed"]
     replay.compare("executionFailedEventDetails", failed["executionFailedEventDetails"])
+
+
+@replays(
+    STARTS,
+    "test_stop_execution",
+    differing=[
+        Differing(f"exec_hist_resp/events/2/executionAbortedEventDetails/{name}", "moto has it empty")
+        for name in ("error", "cause")
+    ],
+)
+def test_a_stopped_execution(
+    replay: Replay, states: Any, executions: Executions, fresh: Callable[[str], str]
+) -> None:
+    replay.anything("snf_role_arn")
+    definition = {"StartAt": "State_1", "States": {"State_1": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    made = replay(
+        "creation_resp",
+        lambda: states.create_state_machine(
+            name=fresh("machine"), definition=json.dumps(definition), roleArn=executions.role
+        ),
+    )
+    started = replay(
+        "exec_resp", lambda: states.start_execution(stateMachineArn=made["stateMachineArn"], input="{}")
+    )
+    run = {"executionArn": started["executionArn"]}
+    while len(states.get_execution_history(**run)["events"]) < 2:
+        time.sleep(0.05)
+    replay("stop_res", lambda: states.stop_execution(**run))
+    found = states.get_execution_history(**run)
+    replay("exec_hist_resp", lambda: {**found, "events": [_texts(event) for event in found["events"]]})
