@@ -12,6 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda_simple.models import lambda_simple_backends
+from moto.core import serialize
+from moto.core.errors import ErrorShape
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
@@ -36,6 +38,13 @@ RULES: tuple[Rule, ...] = (
         "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html",
     ),
     Rule(
+        "sqs-names-of-errors",
+        "A value that is refused is an InvalidParameterValueException of the JSON protocol; an unknown queue or task "
+        "of a move answers 404.",
+        Evidence.RECORDED,
+        "sqs/move-tasks.json",
+    ),
+    Rule(
         "sqs-batches-of-handles",
         "DeleteMessageBatch and ChangeMessageVisibilityBatch have the limits of SendMessageBatch.",
         Evidence.RECORDED,
@@ -47,6 +56,12 @@ _original_receive = SQSBackend.receive_message
 _original_change_visibility = SQSBackend.change_message_visibility
 _original_delete_batch = SQSBackend.delete_message_batch
 _original_delete = Queue.delete_message
+_error_model = serialize.get_error_model
+# By the code of the former protocol, which botocore shows as Code: the name in JSON (QueryErrorCode), and the status.
+_ERRORS = {
+    "InvalidParameterValue": ("InvalidParameterValueException", 400),
+    "ResourceNotFoundException": ("ResourceNotFoundException", 404),
+}
 _STEP = 0.05  # seconds between two looks at an empty queue, and at the list of mappings
 
 
@@ -72,6 +87,7 @@ class Queues:
         self._aws.patch(SQSBackend, "receive_message", _receive)
         self._aws.patch(SQSBackend, "change_message_visibility", _change_visibility)
         self._aws.patch(Queue, "delete_message", _delete)
+        self._aws.patch(serialize, "get_error_model", _recorded_error)
         moves.install(self._aws)
         self._running.set()
         self._watcher.start()
@@ -232,3 +248,14 @@ def _change_visibility(
         _original_change_visibility(backend, queue_name, receipt_handle, visibility_timeout)
     else:
         messages.change_visibility(queue, receipt_handle, int(visibility_timeout))
+
+
+def _recorded_error(error: Exception, service: Any) -> Any:
+    """Describe an error as moto does, with name and status of SQS where moto has others."""
+    code = getattr(error, "code", "")
+    shape: Any = _error_model(error, service)
+    if not isinstance(error, SQSException) or code not in _ERRORS:
+        return shape
+    name, status = _ERRORS[code]
+    described = {"code": code, "httpStatusCode": status, "senderFault": True}
+    return ErrorShape(name, {**shape._shape_model, "error": described}, shape._shape_resolver)

@@ -48,6 +48,11 @@ def _sqs() -> dict[str, Any]:
         "send_message": said(lambda: sqs.send_message(QueueUrl=url, MessageBody="\a")),
         "send_message_batch": said(lambda: sqs.send_message_batch(QueueUrl=narrow, Entries=entries)),
     }
+    try:
+        sqs.send_message(QueueUrl=narrow, MessageBody="a" * 1_025)
+    except ClientError as error:
+        refused: dict[str, Any] = dict(error.response["Error"])
+        answers["get_error_model"] = refused["QueryErrorCode"]
     many = [{"Id": str(i), "ReceiptHandle": f"handle-{i}"} for i in range(11)]
     answers["delete_message_batch"] = said(lambda: sqs.delete_message_batch(QueueUrl=url, Entries=many))
     hidden = [{**each, "VisibilityTimeout": 0} for each in many]

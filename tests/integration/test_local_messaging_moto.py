@@ -38,6 +38,7 @@ BARE = {
     "add_policy": 1,
     "filter": 1,
     "start_execution": "",
+    "get_error_model": "InvalidParameterValue",
 }
 """What moto answers where AWS answers something else, by the attribute that is replaced for it."""
 
@@ -55,6 +56,7 @@ WIRING = {
     "_log_failure_event_exception": "moto writes the definition to the terminal",
     "parse": "a definition, and a path, is parsed once",
     "_from_error": "a failure of the engine itself, which needs a running local AWS: test_local_state_machines.py",
+    "_verify_size_quota": "it marks an error for _eval_body",
     "_eval_body": "as before",
     "CustomErrorName": "as before",
     "stop": "as before",
