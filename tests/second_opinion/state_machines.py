@@ -240,7 +240,21 @@ def test_the_validator_of_localstack_has_no_objection(localstack: Any, name: str
     assert (said["result"], said["diagnostics"]) == ("OK", [])
 
 
-@pytest.mark.parametrize("name", STORIES)
+_NPM_IS_WRONG: Final = {
+    "refused, odd reason": "it takes backslashes out of a value that States.Format puts in. Escapes are of the strings "
+    "in a definition only (https://states-language.net/spec.html#intrinsic-functions); LocalStack keeps them, as we do",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(reason=why, strict=True))
+        if (why := _NPM_IS_WRONG.get(name))
+        else name
+        for name in STORIES
+    ],
+)
 def test_the_interpreter_of_npm_ends_the_same(ours: dict[str, End], node: dict[str, Any], name: str) -> None:
     end = End(**node["ends"][name])
     without_error = end.error == _THEIR_ERROR

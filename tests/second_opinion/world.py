@@ -41,8 +41,74 @@ if TYPE_CHECKING:
 
 ENDPOINT: Final = "SECOND_OPINION_S3"
 """Environment variable with the URL of LocalStack."""
-EXCLUDED: Final[dict[str, str]] = {}
-"""Tests that LocalStack itself gets wrong, by their name, with what it gets wrong."""
+_MOTO: Final = "the test sets times, checksums or uploads in moto's own store, which is not LocalStack's"
+_START_AFTER: Final = (
+    "LocalStack compares StartAfter with the URL-encoded key, so it leaves out a key that begins beyond ASCII; S3 "
+    "compares the bytes of the keys (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ListingKeysUsingAPIs.html)"
+)
+_OWNER: Final = (
+    "LocalStack takes no notice of the expected owner of a bucket; S3 answers 403 "
+    "(https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html)"
+)
+_KMS: Final = (
+    "LocalStack asks no key's policy; under the managed key aws/s3 no other account can read "
+    "(https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html)"
+)
+_TAGS: Final = (
+    "LocalStack keeps tags by the caller's account, so a copy to another account has none; S3 copies them"
+)
+_WRITES_FIRST: Final = "LocalStack writes the bytes of a CopyObject before it looks at If-None-Match"
+
+EXCLUDED: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        (
+            "test_an_upload_of_such_a_key_hides_no_other",
+            "test_a_copy_with_another_checksum_is_refused",
+            "test_what_is_as_old_as_its_registration_is_pinned_by_time",
+            "test_what_was_written_later_is_refused_where_it_runs",
+            "test_what_was_written_later_is_noted_where_nothing_runs_it",
+            "test_of_a_bucket_with_versions_the_one_of_that_time_is_taken",
+            "test_without_a_version_of_that_time_it_is_refused",
+            "test_an_etag_that_was_recorded_counts_more_than_the_time",
+            "test_a_prefix_is_as_young_as_its_youngest_object",
+            "test_without_a_time_nothing_is_known",
+            "test_without_any_checksum_the_md5_of_every_part_counts",
+            "test_server_side_without_any_checksum_both_are_read",
+            "test_other_bytes_of_the_same_size_are_found_by_reading_and_stay",
+            "test_too_large_to_read_counts_size_and_pins",
+            "test_too_large_to_read_and_not_pinned_is_no_copy_and_stays",
+            "test_the_same_bytes_written_again_are_the_copy_and_others_of_that_checksum_are_not",
+        ),
+        _MOTO,
+    ),
+    **dict.fromkeys(
+        (
+            "test_the_checksum_is_a_chain_over_the_keys_in_order_however_it_was_cut",
+            "test_the_same_progress_again_comes_to_the_same",
+            "test_the_progress_of_an_older_release_is_understood",
+            "test_no_time_for_the_last_look_leaves_only_that_for_the_next_invocation",
+            "test_what_is_throttled_goes_on_after_the_cursor",
+            "test_a_slow_object_holds_up_no_more_than_the_window",
+        ),
+        _START_AFTER,
+    ),
+    "test_a_bucket_of_somebody_else_is_never_read": _OWNER,
+    "test_a_hub_bucket_of_somebody_else_is_not_written": _OWNER,
+    "test_the_managed_key_is_streamed": _KMS,
+    "test_only_what_is_denied_is_streamed": _KMS,
+    "test_the_managed_key_of_the_spoke_is_no_obstacle": _KMS,
+    "test_metadata_content_type_and_tags_travel_with_parts_too": _TAGS,
+    "test_other_bytes_that_appear_meanwhile_are_never_overwritten": _WRITES_FIRST,
+}
+"""Tests that LocalStack itself gets wrong, with what it gets wrong: by their name, or with their parameters too.
+
+They run, and have to fail: one that passes is a difference as well.
+"""
+NOT_RUN: Final[dict[str, str]] = {
+    "test_a_cut_after_any_number_of_requests_is_gone_on_with": f"may never end: {_START_AFTER}",
+    "test_two_runs_at_the_same_time_make_one_right_object": f"passes by chance: {_WRITES_FIRST}",
+}
+"""Of these, those that cannot be run there."""
 _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-connection"}
 _DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
@@ -197,23 +263,22 @@ def pytest_load_initial_conftests() -> None:
     artifact_world.emptied = emptied
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is excluded by name, and fail when a name is no test's any more."""
-    left_out = [item for item in items if item.name in EXCLUDED]
-    gone = set(EXCLUDED) - {item.name for item in left_out}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Expect what is excluded by name to fail, and fail when a name is no test's any more."""
+    known = set()
+    for item in items:
+        names = {item.name, getattr(item, "originalname", item.name)}
+        known |= names
+        for name in names & EXCLUDED.keys():
+            item.add_marker(pytest.mark.xfail(reason=EXCLUDED[name], strict=True))
+        for name in names & NOT_RUN.keys():
+            item.add_marker(pytest.mark.xfail(reason=NOT_RUN[name], run=False))
+    gone = {*EXCLUDED, *NOT_RUN} - known
     if gone and any("test_copy_artifact" in str(item.path) for item in items):
         raise LookupError(f"excluded, and not a test of the copy engine: {', '.join(sorted(gone))}")
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item.name not in EXCLUDED]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail when LocalStack was never asked: then the tests ran against something else."""
     if session.testscollected and not Forward.passed_on:
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what was left out, and why."""
-    for item in terminalreporter.stats.get("deselected", []):
-        terminalreporter.write_line(f"LEFT OUT {item.name}: {EXCLUDED[item.name]}")
