@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicator.aws.ledger import Ledger
 from replicator.aws.registry import Registry
-from replicator.aws.sessions import Sessions
+from replicator.aws.sessions import Reads, Sessions
 from replicator.aws.slots import Slots
 from replicator.errors import ErrorCode
 from replicator.observability import logger, without_secrets
@@ -34,7 +34,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         ledger=Ledger(sessions.own, settings.ledger_table),
         slots=Slots(sessions.own, settings.spokes_table),
         spoke=lambda: Registry(
-            sessions.spoke(arn.account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
+            sessions.spoke(arn.account, settings.spoke_role_name, Reads.VERSION),
+            denied=ErrorCode.SOURCE_ACCESS_DENIED,
         ),
         now=lambda: datetime.now(UTC),
     )

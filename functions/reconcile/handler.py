@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replicator.aws.intake_queue import IntakeQueue
 from replicator.aws.ledger_pages import LedgerPages
 from replicator.aws.registry import Registry
-from replicator.aws.sessions import Sessions, new_session
+from replicator.aws.sessions import Reads, Sessions, new_session
 from replicator.aws.slots import Slots
 from replicator.counting import reconciled
 from replicator.errors import ErrorCode
@@ -60,7 +60,8 @@ def _reconcile(request: ReconcileRequest, settings: ReconcileSettings, budget: B
         policy=policy,
         ledger=ledger,
         spoke=lambda account: Registry(
-            sessions.spoke(account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
+            sessions.spoke(account, settings.spoke_role_name, Reads.REGISTRY),
+            denied=ErrorCode.SOURCE_ACCESS_DENIED,
         ),
         comparing=Comparing(
             ledger=ledger,

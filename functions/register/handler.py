@@ -10,7 +10,7 @@ from replicator.aws.bus import Bus
 from replicator.aws.documents import Documents
 from replicator.aws.ledger import Ledger
 from replicator.aws.registry import Registry
-from replicator.aws.sessions import Sessions
+from replicator.aws.sessions import Reads, Sessions
 from replicator.aws.slots import Slots
 from replicator.counting import registered
 from replicator.errors import ErrorCode
@@ -36,7 +36,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     policy = settings.policy(arn.partition, arn.region)
     hub = Registry(sessions.own, denied=ErrorCode.HUB_ACCESS_DENIED)
     spoke = Registry(
-        sessions.spoke(arn.account, settings.spoke_role_name), denied=ErrorCode.SOURCE_ACCESS_DENIED
+        sessions.spoke(arn.account, settings.spoke_role_name, Reads.VERSION),
+        denied=ErrorCode.SOURCE_ACCESS_DENIED,
     )
     registering = Registering(
         policy=policy,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replicator.aws import artifact_refusals as refusals
+from replicator.aws.sessions import Reads
 from tests.infra import stacks
 
 if TYPE_CHECKING:
@@ -149,3 +150,11 @@ def test_the_longest_namespace_fits_every_name(region: str) -> None:
         for kind, (member, limit) in limits.items():
             for its in stack.of_type(kind).values():
                 assert len(its[member]) <= limit, its[member]
+
+
+def test_what_is_left_to_sessions_in_a_spoke_is_what_its_role_may() -> None:
+    spoke = stacks.spoke(KmsKeyArns="arn:aws:kms:eu-west-1:111111111111:key/k", ImageAccounts="333333333333")
+    may = {action for each in stacks.granted(spoke) if each.where == "read" for action in each.actions}
+    assert {action for reads in Reads for action in reads.value} == may
+    for reads in Reads:
+        assert len(reads.session_policy) <= 2048

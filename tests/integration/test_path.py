@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from replicator.aws.ledger import Ledger
-from replicator.aws.sessions import Sessions
+from replicator.aws.sessions import Reads, Sessions
 from replicator.errors import RetryableError
 from replicator.identifiers import ImageReference, version_key
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B, Landscape, wait_for
@@ -243,7 +243,7 @@ def test_a_throttled_ledger_and_a_throttled_role_are_tried_again(
     for call in (
         lambda: ledger.get("arn"),
         lambda: ledger.begin_round("arn", 1, datetime.now(UTC)),
-        lambda: sessions.spoke(SPOKE_A, "any"),
+        lambda: sessions.spoke(SPOKE_A, "any", Reads.VERSION),
         lambda: sessions.for_spoke(f"arn:aws:iam::{HUB}:role/any", SPOKE_A),
     ):
         with pytest.raises(RetryableError, match="THROTTLED"):

@@ -25,7 +25,7 @@ from replicator.aws.artifact_calls import (
 )
 from replicator.aws.artifact_facts import ObjectFacts, facts, younger
 from replicator.aws.artifact_listing import listed
-from replicator.aws.sessions import spoke_role_arn
+from replicator.aws.sessions import Reads, spoke_role_arn
 from replicator.errors import KMS, ErrorCode, PermanentError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Source:
     def _spoke(self) -> S3Client:
         with self._assuming:
             if self._assumed is None:
-                session = self._sessions.spoke(self.account, self._spoke_role_name)
+                session = self._sessions.spoke(self.account, self._spoke_role_name, Reads.ARTIFACTS)
                 self._assumed = s3_client(session, self._sessions.region, self._streams)
             return self._assumed
 

@@ -16,7 +16,7 @@ from replicator.aws.failures import in_hub, translated
 from replicator.aws.oci_copy import STREAMS
 from replicator.aws.oci_image import Outcome, copy_image
 from replicator.aws.oci_registry import Place, Registry
-from replicator.aws.sessions import Sessions, client_config
+from replicator.aws.sessions import Reads, Sessions, client_config
 from replicator.errors import ErrorCode, PermanentError
 from replicator.identifiers import ImageReference, InvalidIdentifierError, ModelPackageArn, s3_host
 from replicator.partitions import partition_of
@@ -80,7 +80,7 @@ def mirror_image(
     for repository in (copy.repository, *copy.neighbours):
         _check_destination(repository, package, settings)
     host = f"{settings.hub_account}.dkr.ecr.{package.region}.{partition_of(package.region).dns_suffix}"
-    spoke = sessions.spoke(package.account, settings.spoke_role_name)
+    spoke = sessions.spoke(package.account, settings.spoke_role_name, Reads.IMAGES)
     narrowed = sessions.for_spoke(settings.ecr_copy_role_arn, package.account)
     hub = HubRegistry(_client(narrowed, package.region), settings)
     outcome = copy_image(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,52 @@ def new_session(**options: Any) -> boto3.Session:
     return boto3.Session(botocore_session=core, **options)
 
 
+class Reads(Enum):
+    """What a session in a spoke is for: the actions that are left to it of the spoke's read role."""
+
+    VERSION = (
+        "sagemaker:DescribeModelPackage",
+        "sagemaker:DescribeModelPackageGroup",
+        "sagemaker:ListTags",
+        "kms:Decrypt",
+    )
+    """One version, as ``plan`` and ``register`` look at it; SageMaker decrypts its model card for the caller."""
+    REGISTRY = (
+        "sagemaker:DescribeModelPackage",
+        "sagemaker:ListModelPackageGroups",
+        "sagemaker:ListModelPackages",
+        "sagemaker:DescribeModelPackageGroup",
+        "sagemaker:ListTags",
+        "kms:Decrypt",
+    )
+    """All versions, as ``reconcile`` compares them."""
+    ARTIFACTS = (
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:GetObjectTagging",
+        "s3:GetObjectVersionTagging",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "kms:Decrypt",
+    )
+    IMAGES = (
+        "ecr:GetAuthorizationToken",
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer",
+    )
+
+    @property
+    def session_policy(self) -> str:
+        """The policy of the session, which can only take away from the role.
+
+        It names no resources: the role does, and a session's policies may have 2,048 characters together.
+        https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+        """
+        statement = {"Effect": "Allow", "Action": self.value, "Resource": "*"}
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
+
+
 def spoke_role_arn(partition: str, account: str, role_name: str) -> str:
     """Give the ARN of a spoke's read role. Its name has its path: ``/ml/registry-replicator-eu-west-1-read``."""
     return f"arn:{partition}:iam::{account}:role/{role_name.removeprefix('/')}"
@@ -67,8 +115,11 @@ class Sessions:
     region: str
     own: boto3.Session = field(default_factory=new_session)
 
-    def spoke(self, account: str, role_name: str) -> boto3.Session:
-        """Assume the read role of one spoke. Raises `PermanentError` when it does not let us in."""
+    def spoke(self, account: str, role_name: str, reads: Reads) -> boto3.Session:
+        """Assume the read role of one spoke, for one purpose.
+
+        Raises `PermanentError` when it does not let us in.
+        """
         arn = spoke_role_arn(self.partition, account, role_name)
         with translated(
             f"{arn} cannot be assumed",
@@ -76,20 +127,21 @@ class Sessions:
             otherwise=ErrorCode.SOURCE_ACCESS_DENIED,
             advice=f"In account {account}, deploy spoke.yaml with this hub's account and namespace, then redrive.",
         ):
-            return self._assume(arn, account)
+            return self._assume(arn, account, Policy=reads.session_policy)
 
     def for_spoke(self, role_arn: str, account: str) -> boto3.Session:
         """Assume one of the hub's own roles, narrowed to one spoke by the session tag."""
         with in_hub(f"assuming {role_arn} for account {account}"):
             return self._assume(role_arn, account)
 
-    def _assume(self, role_arn: str, account: str) -> boto3.Session:
+    def _assume(self, role_arn: str, account: str, **more: str) -> boto3.Session:
         tags: Sequence[TagTypeDef] = [{"Key": SPOKE_TAG, "Value": account}]
         sts = self.own.client("sts", region_name=self.region, config=client_config())
         answer = sts.assume_role(
             RoleArn=role_arn,
             RoleSessionName=re.sub(r"[^\w+=,.@-]", "-", f"replicator-{account}", flags=re.ASCII),
             Tags=tags,
+            **more,  # type: ignore[arg-type]  # the members of a call are not those of a dict
         )
         credentials = answer["Credentials"]
         return new_session(
