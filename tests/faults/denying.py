@@ -53,7 +53,11 @@ def _actions(statement: dict[str, Any]) -> list[str]:
     if "Fn::If" in statement:
         return [action for each in statement["Fn::If"][1:] for action in _actions(each)]
     actions = statement.get("Action", [])
-    return [actions] if isinstance(actions, str) else list(actions)
+    # One that is given only under a condition is "Fn::If" with itself and nothing.
+    return [
+        each["Fn::If"][1] if isinstance(each, dict) else each
+        for each in (actions if isinstance(actions, list) else [actions])
+    ]
 
 
 @contextmanager

@@ -35,7 +35,7 @@ NEEDED = {
     ("S3CopyRole", HUB_DENIES): (
         "s3:GetObject s3:ListBucket s3:ListBucketMultipartUploads s3:PutObject s3:PutObjectTagging"
     ),
-    ("CopyImageRole", HUB_DENIES): (
+    ("EcrCopyRole", HUB_DENIES): (
         "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:CompleteLayerUpload ecr:CreateRepository "
         "ecr:GetAuthorizationToken ecr:InitiateLayerUpload ecr:PutImage ecr:TagResource ecr:UploadLayerPart"
     ),
@@ -95,8 +95,8 @@ NOT_IN_THIS = {
     ("RegisterRole", "sagemaker:ListModelPackages"): "for a mirror whose making was cut off",
     ("RegisterRole", "sagemaker:ListTags"): "for a group that is there",
     ("RegisterRole", "sagemaker:PutModelPackageGroupPolicy"): "for consumers, of whom there are none here",
-    ("CopyImageRole", "ecr:SetRepositoryPolicy"): "the same",
-    ("CopyImageRole", "ecr:GetDownloadUrlForLayer"): "to mount a layer of another image of the package",
+    ("EcrCopyRole", "ecr:SetRepositoryPolicy"): "the same",
+    ("EcrCopyRole", "ecr:GetDownloadUrlForLayer"): "to mount a layer of another image of the package",
     ("RecordFailureRole", "dynamodb:GetItem"): "the run's own event is in the answer of the update",
     ("RedriveRole", "sqs:DeleteMessage"): "the letter stays, and is sent back twice",
     ("RedriveRole", "sqs:ChangeMessageVisibility"): "the letters are seen again later",
