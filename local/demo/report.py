@@ -10,8 +10,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from replicator.visible import visible
-
 if TYPE_CHECKING:
     from local.demo.screen import Screen
 
@@ -75,7 +73,7 @@ def table(rows: list[Row]) -> Table:
             drawn.add_row()
         seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
         cells = (row.source, row.mirror, row.artifacts, row.image, row.status, seconds)
-        drawn.add_row(*(Text("\n".join(map(visible, cell.split("\n")))) for cell in cells))
+        drawn.add_row(*(Text(cell) for cell in cells))
     return drawn
 
 
@@ -97,7 +95,7 @@ def close(screen: Screen, report: Report, rows: list[Row]) -> None:
         for number, line in enumerate(Text(check.claim).wrap(screen.console, screen.console.width - 8)):
             screen.console.print(Text.assemble(mark if number == 0 else " " * 8, line), soft_wrap=True)
         if not check.holds and check.seen:
-            screen.console.print(Padding(Text(visible(check.seen), style="red"), (0, 0, 0, 8)))
+            screen.console.print(Padding(Text(check.seen, style="red"), (0, 0, 0, 8)))
     failed = sum(not check.holds for check in report.checks)
     screen.blank()
     total = len(report.checks)

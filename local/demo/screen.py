@@ -11,8 +11,6 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from replicator.visible import visible
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,7 +55,7 @@ class Screen:
 
     def _line(self, margin: str, text: str, style: str) -> None:
         width = self.console.width - len(margin)
-        for number, line in enumerate(Text(visible(text), style=style).wrap(self.console, width)):
+        for number, line in enumerate(Text(text, style=style).wrap(self.console, width)):
             head = Text(margin if number == 0 else " " * len(margin), style="dim")
             self.console.print(head.append_text(line), highlight=False, soft_wrap=True)
 

@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from rich.console import Console
 
-from local.demo.report import Check, Report, Row, close
-from local.demo.screen import Screen
 from replicator.errors import ErrorCode, PermanentError
 from replicator.observability import logger
 from tests.integration.conftest import HUB
@@ -63,11 +60,6 @@ def harmless(said: str, *, styles: bool = False) -> str:
     assert steering == [], plain
     assert "click" not in plain or "link=" in plain or "\\u001b]8" in plain, "it became a link"
     return plain
-
-
-def on_a_terminal() -> tuple[Console, io.StringIO]:
-    written = io.StringIO()
-    return Console(file=written, force_terminal=True, width=200), written
 
 
 @pytest.fixture
@@ -150,13 +142,3 @@ def test_a_line_of_a_functions_log(text: str, monkeypatch: pytest.MonkeyPatch) -
     (line,) = harmless(written.getvalue()).splitlines()
     said = json.loads(line)
     assert (said["message"], said["reason"]) == (f"left behind {text}", text)
-
-
-@TEXTS
-def test_the_demos_screen(text: str) -> None:
-    console, written = on_a_terminal()
-    screen = Screen(console)
-    screen.news(text)
-    rows = [Row(text, text, text, text, text, 1.0)]
-    close(screen, Report([Check("it holds", False, text)]), rows)
-    harmless(written.getvalue(), styles=True)
