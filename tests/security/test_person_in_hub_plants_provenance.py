@@ -87,7 +87,7 @@ def test_a_package_in_the_group_of_the_source_is_not_adopted(
         | {key: value.format(arn=arn, hub=hub.namespace) for key, value in metadata.items()},
     )["ModelPackageArn"]
     if documented:
-        hub.client("s3").put_object(
+        hub.client("s3", BREAK_GLASS).put_object(
             Bucket=deployment.hub.resources["HubBucket"],
             Key=f"provenance/{SPOKE_A}/{spoke.group}/1.json",
             Body=json.dumps({"hubModelPackageArn": planted}).encode(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.landscape import BREAK_GLASS
 from tests.integration.conftest import HUB, SPOKE_A, SPOKE_B
 from tests.integration.data_scientist import DataScientist
 from tests.integration.operator_of_hub import Hub
@@ -28,7 +29,7 @@ def theirs(hub: Hub, owner: str) -> str:
     """Put something secret into a bucket of another owner, which the hub may read; give its location."""
     if owner == "hub":
         bucket, name = hub.stack.resources["HubBucket"], f"models/{SPOKE_B}/secret/1/model.tar.gz"
-        hub.client("s3").put_object(Bucket=bucket, Key=name, Body=SECRET)
+        hub.client("s3", BREAK_GLASS).put_object(Bucket=bucket, Key=name, Body=SECRET)
         return f"s3://{bucket}/{name}"
     account = {"another spoke": SPOKE_B, "stranger": STRANGER}[owner]
     other = DataScientist(hub.aws, account, f"secret-of-{account}")
