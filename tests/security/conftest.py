@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.accounts import ensure_persona
 from local.deploy import deploy
-from local.landscape import ROOT
+from local.landscape import BREAK_GLASS, ROOT
 from tests.integration.conftest import HUB, SPOKE_A
 from tests.integration.data_scientist import DataScientist
 from tests.integration.operator_of_hub import Hub
@@ -57,6 +58,7 @@ def shared_hub(deployment: Landscape) -> Hub:
         "ConsumerAccounts": CONSUMER,
         "HubApprovalStatus": "Mirrored",
         "GroupNameTemplate": "shared-{account}-{group}",
+        "BreakGlassRoleArn": ensure_persona(HUB, BREAK_GLASS),
     }
     stack = deploy(deployment.aws, HUB, ROOT / "template.yaml", options, SHARED)
     serves = {
